@@ -1,0 +1,1 @@
+"""lagoctl: the command line over the public names of lago_sdk."""

@@ -1,0 +1,1 @@
+"""Where prefixes run: private namespaces, or the system's libvirtd."""

@@ -1,0 +1,1 @@
+"""libvirt: the only package that imports it, and only when used."""

@@ -1,0 +1,100 @@
+"""The one place that starts programs. Commands are argument lists; no shell is involved."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from lago_sdk.errors import MissingToolError, ToolError
+from lago_sdk.results import CommandResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+_PACKAGES = {
+    "debugfs": "e2fsprogs",
+    "dnsmasq": "dnsmasq-base",
+    "dpkg-deb": "dpkg",
+    "grub-mkimage": "grub-common",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "libvirtd": "libvirt-daemon",
+    "mke2fs": "e2fsprogs",
+    "newuidmap": "uidmap",
+    "qemu-img": "qemu-utils",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "sfdisk": "fdisk",
+    "unshare": "util-linux",
+    "zstd": "zstd",
+}
+"""Debian 12 package of each program that the library calls."""
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Debian keeps ``/usr/sbin`` out of an ordinary user's PATH; libvirtd and mke2fs live there."""
+
+
+def find_tool(name: str) -> str | None:
+    """Return the absolute path of the program *name*, or ``None`` when it is not installed."""
+    return shutil.which(name) or shutil.which(name, path=_SYSTEM_PATH)
+
+
+def get_tool(name: str) -> str:
+    """Return the absolute path of the program *name*.
+
+    Raises:
+        MissingToolError: It is not installed; the hint names the Debian package.
+    """
+    path = find_tool(name)
+    if path is None:
+        raise MissingToolError(name, package=_PACKAGES.get(name))
+    return path
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    input: bytes | None = None,  # noqa: A002 - the name subprocess uses
+    timeout: float | None = 300.0,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | str | None = None,
+    check: bool = True,
+) -> CommandResult:
+    """Run a program to its end and return its exit code and output.
+
+    Args:
+        argv: The program, found by :func:`get_tool`, and its arguments.
+        input: Bytes for its standard input; without them it reads from ``/dev/null``.
+        timeout: Seconds after which it is killed; ``None`` waits for ever.
+        env: The whole environment; the current one when ``None``.
+        cwd: Where to run it.
+        check: Raise when it exits non-zero.
+
+    Raises:
+        MissingToolError: The program is not installed.
+        ToolError: It failed (with *check*) or took longer than *timeout*.
+    """
+    command = [get_tool(argv[0]), *argv[1:]]
+    try:
+        done = subprocess.run(  # noqa: S603 - an argument list, no shell
+            command,
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            timeout=timeout,
+            env=env,
+            cwd=cwd,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(argv, -9, f"no end after {timeout} s") from error
+    result = CommandResult(
+        command=" ".join(argv),
+        code=done.returncode,
+        out=done.stdout.decode(errors="replace"),
+        err=done.stderr.decode(errors="replace"),
+    )
+    if check and result.code != 0:
+        raise ToolError(argv, result.code, result.out + result.err)
+    return result

@@ -1,0 +1,1 @@
+"""Pure allocators: subnets, addresses, MACs and names."""

@@ -1,0 +1,1 @@
+"""Text to models and back: YAML, JSON, and where each value stood."""

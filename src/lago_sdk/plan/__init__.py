@@ -1,0 +1,1 @@
+"""What was decided: the plan, its models and the planner."""

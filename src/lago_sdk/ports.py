@@ -1,0 +1,249 @@
+"""What the services need of the world, as narrow Protocols.
+
+Adapters implement them, ``connect.py`` wires them, ``testing/`` ships fakes of each. A service
+that takes a port never knows which it got.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from lago_sdk.plan.facts import HostFacts, Taken
+    from lago_sdk.plan.models import Image
+    from lago_sdk.results import CommandResult
+    from lago_sdk.state import NetState, VMState
+
+
+class HostKind(enum.Enum):
+    """Where a prefix runs."""
+
+    PRIVATE = "private"
+    SYSTEM = "system"
+    REMOTE = "remote"
+
+
+class Host(Protocol):
+    """The machine, or the part of it, that a prefix runs on."""
+
+    @property
+    def kind(self) -> HostKind:
+        """Which sort of host this is."""
+
+    def is_up(self) -> bool:
+        """Whether it can run VMs at once; a private host is up between `start` and `end`."""
+
+    def start(self) -> None:
+        """Bring it up; does nothing when it is up.
+
+        Raises:
+            HostError: It cannot be brought up; the hint says what to install or allow.
+        """
+
+    def end(self) -> None:
+        """Take down what `start` made, with everything that runs in it; idempotent."""
+
+    def facts(self) -> HostFacts:
+        """What domains on this host depend on."""
+
+    def taken(self) -> Taken:
+        """What others use already; empty on a private host."""
+
+    def hypervisor(self) -> Hypervisor:
+        """The open connection to its libvirtd.
+
+        Raises:
+            HostError: The host is not up, or its libvirtd does not answer.
+        """
+
+    def dial(self, address: str, port: int, *, timeout: float) -> socket.socket:
+        """Return a socket connected to *address* in the prefix's networks.
+
+        Args:
+            address: IPv4 or IPv6 address.
+            port: TCP port.
+            timeout: Seconds for the connection; the socket itself has no timeout.
+
+        Raises:
+            OSError: As ``socket.create_connection``.
+        """
+
+    def run(self, argv: Sequence[str], *, timeout: float | None = 60.0) -> CommandResult:
+        """Run a command in the prefix's networks.
+
+        Raises:
+            MissingToolError: The program is not installed.
+            ToolError: No end within *timeout* seconds.
+        """
+
+    def close(self) -> None:
+        """Close our connections; what runs keeps running."""
+
+
+@attrs.frozen(kw_only=True)
+class DomainInfo:
+    """One libvirt domain of the prefix, as it is now."""
+
+    name: str
+    uuid: str
+    state: VMState
+    reason: str = ""
+    """libvirt's reason of the state, for example ``crashed``; may be empty."""
+
+
+class Hypervisor(Protocol):
+    """libvirt, as far as the services use it. Names are those of the plan."""
+
+    def version(self) -> int:
+        """Libvirt's version: major * 1,000,000 + minor * 1,000 + micro."""
+
+    def list_domains(self, prefix_uuid: str) -> tuple[DomainInfo, ...]:
+        """All domains tagged with the prefix's uuid, running or not; one bulk call."""
+
+    def find_domain(self, name: str) -> DomainInfo | None:
+        """The domain *name*, or ``None``."""
+
+    def create_domain(self, xml: str) -> None:
+        """Define a persistent domain (or redefine the one of that name) and start it."""
+
+    def end_domain(self, name: str) -> None:
+        """Power it off at once; nothing happens when it is off or absent."""
+
+    def shutdown_domain(self, name: str) -> None:
+        """Ask the guest to power off (ACPI); returns at once."""
+
+    def remove_domain(self, name: str) -> None:
+        """Power it off and forget its definition; idempotent."""
+
+    def list_networks(self, prefix_uuid: str) -> Mapping[str, NetState]:
+        """Networks whose name is derived from the prefix's uuid, and their state."""
+
+    def find_network(self, name: str) -> NetState | None:
+        """The state of the network *name*, or ``None`` when it is not defined."""
+
+    def create_network(self, xml: str) -> None:
+        """Define a persistent network (or redefine the one of that name) and start it."""
+
+    def remove_network(self, name: str) -> None:
+        """Stop it and forget its definition; idempotent."""
+
+
+class ImageTool(Protocol):
+    """Makes and inspects disk images."""
+
+    def create_overlay(self, path: Path, backing: Image, *, size: int | None = None) -> None:
+        """Make a qcow2 overlay on *backing*; *size* in bytes, that of *backing* when ``None``."""
+
+    def create_empty(self, path: Path, *, size: int, format: str = "qcow2") -> None:
+        """Make a sparse image of *size* bytes."""
+
+    def copy(self, source: Path, path: Path) -> None:
+        """Copy an image, keeping it sparse (by reflink where the file system can)."""
+
+    def inspect(self, path: Path) -> Image:
+        """Read format and size of an image."""
+
+
+class SeedTool(Protocol):
+    """Makes seed media."""
+
+    def create_seed(self, path: Path, files: Mapping[str, bytes]) -> None:
+        """Write an ISO 9660 image labelled ``CIDATA`` with *files* in its root."""
+
+
+class SubnetLeases(Protocol):
+    """Reservations of subnets on a shared host."""
+
+    def acquire(self, subnet: str, *, uuid_path: Path, uuid: str) -> None:
+        """Reserve *subnet* (CIDR form) for the prefix.
+
+        Raises:
+            SubnetLeaseError: Somebody else holds it; says who.
+        """
+
+    def taken(self, *, uuid: str) -> frozenset[str]:
+        """Subnets (CIDR form) that live prefixes other than *uuid* hold."""
+
+    def release(self, *, uuid: str) -> None:
+        """Give back all that the prefix holds; idempotent."""
+
+
+class Templates(Protocol):
+    """Where templates come from."""
+
+    def find(self, name: str, version: str | None = None) -> Image | None:
+        """The image of a template that is in the store, or ``None``."""
+
+    def get(self, name: str, version: str | None = None) -> Image:
+        """The image of a template, fetched where it is not in the store.
+
+        Raises:
+            TemplateNotFoundError: Neither store nor repositories have it.
+            TemplateError: It cannot be fetched or is damaged.
+        """
+
+
+@attrs.frozen(kw_only=True)
+class SSHTarget:
+    """How to log in to a guest."""
+
+    vm: str
+    address: str
+    port: int = 22
+    user: str = "root"
+    key_path: Path | None = None
+    """The prefix's private key."""
+    password: str | None = None
+    host_keys_path: Path
+    """``known_hosts`` of the prefix; the host key is pinned there."""
+    host_key_alias: str
+    """Name of the guest in that file."""
+
+
+class Guest(Protocol):
+    """An ssh connection to one guest: opened on first use, kept, reopened when it broke."""
+
+    def run(
+        self,
+        command: str,
+        *,
+        input: bytes | None = None,  # noqa: A002 - the name subprocess uses
+        timeout: float | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> CommandResult:
+        """Run *command* in the login shell and wait for its end."""
+
+    def wait(self, *, timeout: float, explain: Callable[[], str]) -> float:
+        """Wait until a login works; returns the seconds it took.
+
+        Args:
+            timeout: Seconds to wait at most.
+            explain: Called when the deadline has passed; tells what else is known (domain state).
+
+        Raises:
+            WaitTimeoutError: With the stage that was reached.
+            SSHError: The guest refuses our key or shows a wrong host key: waiting is no use.
+        """
+
+    def interact(self, argv: str | None = None) -> int:
+        """Attach the terminal to a shell (or *argv*) in the guest; returns its exit code."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class Clock(Protocol):
+    """Time, so that tests need not wait for it."""
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that never goes back."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""

@@ -1,0 +1,1 @@
+"""Text from plans: libvirt XML and cloud-init documents. Pure."""

@@ -1,0 +1,1 @@
+"""Use cases over ports, one module for each family of verbs."""

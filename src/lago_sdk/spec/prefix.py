@@ -1,0 +1,79 @@
+"""What was asked of a whole prefix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from lago_sdk.errors import NetNotFoundError, VMNotFoundError, suggest
+from lago_sdk.spec.net import NetSpec
+from lago_sdk.spec.vm import VMSpec
+
+if TYPE_CHECKING:
+    import os
+    from typing import Self
+
+
+@attrs.frozen(kw_only=True)
+class PrefixSpec:
+    """A small virtual data centre: VMs and the nets between them."""
+
+    vms: tuple[VMSpec, ...] = ()
+    """In file order; names are unique."""
+    nets: tuple[NetSpec, ...] = ()
+    """In file order; names are unique."""
+    init_dir: str | None = attrs.field(default=None, eq=False)
+    """Directory of the init file, which ``$LAGO_INITFILE_PATH`` means; absolute."""
+
+    def get_vm(self, name: str) -> VMSpec:
+        """Return the VM *name*.
+
+        Raises:
+            VMNotFoundError: There is none; the hint names those there are.
+        """
+        for vm in self.vms:
+            if vm.name == name:
+                return vm
+        hint = suggest(name, (vm.name for vm in self.vms))
+        raise VMNotFoundError(name, f"the prefix has no VM {name!r}", hint=hint)
+
+    def get_net(self, name: str) -> NetSpec:
+        """Return the net *name*.
+
+        Raises:
+            NetNotFoundError: There is none; the hint names those there are.
+        """
+        for net in self.nets:
+            if net.name == name:
+                return net
+        hint = suggest(name, (net.name for net in self.nets))
+        raise NetNotFoundError(f"the prefix has no net {name!r}", hint=hint)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read an init file (YAML or JSON).
+
+        Raises:
+            SpecError: With every problem at once, each with line, column and path.
+        """
+        from lago_sdk.codec import load_spec
+
+        return load_spec(path, cls)
+
+    @classmethod
+    def loads(cls, text: str) -> Self:
+        """Read the text of an init file.
+
+        Raises:
+            SpecError: With every problem at once, each with line, column and path.
+        """
+        from lago_sdk.codec import loads_spec
+
+        return loads_spec(text, cls)
+
+    def dumps(self) -> str:
+        """Write the spec as the YAML text of an init file; ``loads`` gives it back."""
+        from lago_sdk.codec import dumps_spec
+
+        return dumps_spec(self)

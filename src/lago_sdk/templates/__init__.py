@@ -1,0 +1,1 @@
+"""Where disks come from: the store and the build recipes."""

@@ -1,0 +1,1 @@
+"""Shipped helpers for tests: fakes of the ports, and the pytest plugin."""
