@@ -233,7 +233,7 @@ class WaitTimeoutError(LagoError):
 
 
 def shorten(text: str, limit: int = _OUTPUT_LIMIT) -> str:
-    """Return *text* stripped, with its middle cut out where it is longer than *limit* characters."""
+    """Return *text* stripped, its middle cut out where it exceeds *limit* characters."""
     text = text.strip()
     if len(text) <= limit:
         return text

@@ -7,19 +7,21 @@ that takes a port never knows which it got.
 from __future__ import annotations
 
 import enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
+from lago_sdk.state import NetState, VMState
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from lago_sdk.plan.facts import HostFacts, Taken
     from lago_sdk.plan.models import Image
     from lago_sdk.results import CommandResult
-    from lago_sdk.state import NetState, VMState
+    from lago_sdk.spec.disk import DiskFormat
 
 
 class HostKind(enum.Enum):
@@ -141,7 +143,7 @@ class ImageTool(Protocol):
     def create_overlay(self, path: Path, backing: Image, *, size: int | None = None) -> None:
         """Make a qcow2 overlay on *backing*; *size* in bytes, that of *backing* when ``None``."""
 
-    def create_empty(self, path: Path, *, size: int, format: str = "qcow2") -> None:
+    def create_empty(self, path: Path, *, size: int, image_format: DiskFormat) -> None:
         """Make a sparse image of *size* bytes."""
 
     def copy(self, source: Path, path: Path) -> None:

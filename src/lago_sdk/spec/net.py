@@ -69,7 +69,8 @@ class NetSpec:
         default=None,
         metadata=key(
             "gw",
-            "IPv4 address of the host on this net. It also chooses the /24 when `subnet` is absent.",
+            "IPv4 address of the host on this net. It also chooses the /24 "
+            "when `subnet` is absent.",
             example="192.168.210.1",
         ),
     )
