@@ -1,1 +1,232 @@
-"""A small virtual data centre from one file: VMs, nets and disks, typed and rootless."""
+"""A small virtual data centre from one file: VMs, nets and disks, typed and rootless.
+
+::
+
+    from lago_sdk import Prefix
+
+    with Prefix.create("LagoInitFile", workdir="lab") as prefix:
+        prefix.start()
+        prefix.vms["web"].ssh("systemctl is-active nginx").check()
+
+Names are imported when they are first used (PEP 562), so that ``from lago_sdk import Prefix``
+does not wait for libvirt, paramiko or YAML.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lago_sdk.adapters.hosts.findings import Finding
+    from lago_sdk.config import AccelChoice, Config
+    from lago_sdk.errors import (
+        CommandError,
+        ConfigError,
+        HostError,
+        HostKeyChangedError,
+        HypervisorError,
+        LagoError,
+        LockedError,
+        MissingToolError,
+        NetNotFoundError,
+        PrefixExistsError,
+        PrefixNotFoundError,
+        SpecError,
+        SSHError,
+        SubnetLeaseError,
+        TemplateError,
+        TemplateNotFoundError,
+        ToolError,
+        VMError,
+        VMNotFoundError,
+        VMNotRunningError,
+        WaitTimeoutError,
+        WorkdirError,
+    )
+    from lago_sdk.events import (
+        Event,
+        Note,
+        Observer,
+        Progress,
+        StageFailed,
+        StageFinished,
+        StageStarted,
+    )
+    from lago_sdk.net import Net
+    from lago_sdk.plan.models import DiskPlan, Image, NetPlan, NicPlan, Plan, VMPlan
+    from lago_sdk.prefix import Prefix
+    from lago_sdk.results import CommandResult
+    from lago_sdk.service.start import StartReport
+    from lago_sdk.service.status import NetStatus, NicStatus, PrefixStatus, VMStatus
+    from lago_sdk.spec import (
+        BootDevice,
+        Bootstrap,
+        BuildStep,
+        ConsoleType,
+        DhcpRange,
+        DiskBus,
+        DiskCache,
+        DiskFormat,
+        DiskSpec,
+        EmptyDisk,
+        FileDisk,
+        Firmware,
+        NetSpec,
+        NetType,
+        NicModel,
+        NicSpec,
+        PrefixSpec,
+        Problem,
+        Severity,
+        ShareSpec,
+        SubnetChoice,
+        TemplateDisk,
+        TemplateType,
+        VideoModel,
+        VMSpec,
+    )
+    from lago_sdk.state import NetState, VMState
+    from lago_sdk.templates.store import Template, TemplateStore
+    from lago_sdk.verbs import (
+        build_template,
+        check_init_file,
+        diagnose,
+        list_templates,
+        plan_spec,
+    )
+    from lago_sdk.vm import VM
+    from lago_sdk.workdir import Workdir
+
+_HOMES = {
+    "lago_sdk.adapters.hosts.findings": "Finding",
+    "lago_sdk.config": "AccelChoice Config",
+    "lago_sdk.errors": (
+        "CommandError ConfigError HostError HostKeyChangedError HypervisorError LagoError "
+        "LockedError MissingToolError NetNotFoundError PrefixExistsError PrefixNotFoundError "
+        "SSHError SpecError SubnetLeaseError TemplateError TemplateNotFoundError ToolError "
+        "VMError VMNotFoundError VMNotRunningError WaitTimeoutError WorkdirError"
+    ),
+    "lago_sdk.events": "Event Note Observer Progress StageFailed StageFinished StageStarted",
+    "lago_sdk.net": "Net",
+    "lago_sdk.plan.models": "DiskPlan Image NetPlan NicPlan Plan VMPlan",
+    "lago_sdk.prefix": "Prefix",
+    "lago_sdk.results": "CommandResult",
+    "lago_sdk.service.start": "StartReport",
+    "lago_sdk.service.status": "NetStatus NicStatus PrefixStatus VMStatus",
+    "lago_sdk.spec": (
+        "BootDevice Bootstrap BuildStep ConsoleType DhcpRange DiskBus DiskCache DiskFormat "
+        "DiskSpec EmptyDisk FileDisk Firmware NetSpec NetType NicModel NicSpec PrefixSpec "
+        "Problem Severity ShareSpec SubnetChoice TemplateDisk TemplateType VMSpec VideoModel"
+    ),
+    "lago_sdk.state": "NetState VMState",
+    "lago_sdk.templates.store": "Template TemplateStore",
+    "lago_sdk.verbs": "build_template check_init_file diagnose list_templates plan_spec",
+    "lago_sdk.vm": "VM",
+    "lago_sdk.workdir": "Workdir",
+}
+"""Public names by the module they live in."""
+
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = [
+    "VM",
+    "AccelChoice",
+    "BootDevice",
+    "Bootstrap",
+    "BuildStep",
+    "CommandError",
+    "CommandResult",
+    "Config",
+    "ConfigError",
+    "ConsoleType",
+    "DhcpRange",
+    "DiskBus",
+    "DiskCache",
+    "DiskFormat",
+    "DiskPlan",
+    "DiskSpec",
+    "EmptyDisk",
+    "Event",
+    "FileDisk",
+    "Finding",
+    "Firmware",
+    "HostError",
+    "HostKeyChangedError",
+    "HypervisorError",
+    "Image",
+    "LagoError",
+    "LockedError",
+    "MissingToolError",
+    "Net",
+    "NetNotFoundError",
+    "NetPlan",
+    "NetSpec",
+    "NetState",
+    "NetStatus",
+    "NetType",
+    "NicModel",
+    "NicPlan",
+    "NicSpec",
+    "NicStatus",
+    "Note",
+    "Observer",
+    "Plan",
+    "Prefix",
+    "PrefixExistsError",
+    "PrefixNotFoundError",
+    "PrefixSpec",
+    "PrefixStatus",
+    "Problem",
+    "Progress",
+    "SSHError",
+    "Severity",
+    "ShareSpec",
+    "SpecError",
+    "StageFailed",
+    "StageFinished",
+    "StageStarted",
+    "StartReport",
+    "SubnetChoice",
+    "SubnetLeaseError",
+    "Template",
+    "TemplateDisk",
+    "TemplateError",
+    "TemplateNotFoundError",
+    "TemplateStore",
+    "TemplateType",
+    "ToolError",
+    "VMError",
+    "VMNotFoundError",
+    "VMNotRunningError",
+    "VMPlan",
+    "VMSpec",
+    "VMState",
+    "VMStatus",
+    "VideoModel",
+    "WaitTimeoutError",
+    "Workdir",
+    "WorkdirError",
+    "build_template",
+    "check_init_file",
+    "diagnose",
+    "list_templates",
+    "plan_spec",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import the public name *name* from the module it lives in."""
+    try:
+        module = _HOME_OF[name]
+    except KeyError:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message) from None
+    value: object = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

@@ -15,6 +15,7 @@ import attrs
 from lago_sdk.state import NetState, VMState
 
 if TYPE_CHECKING:
+    import contextlib
     import socket
     from collections.abc import Callable, Mapping, Sequence
 
@@ -222,23 +223,62 @@ class Guest(Protocol):
     ) -> CommandResult:
         """Run *command* in the login shell and wait for its end."""
 
-    def wait(self, *, timeout: float, explain: Callable[[], str]) -> float:
+    def wait(
+        self,
+        *,
+        timeout: float,
+        explain: Callable[[], str],
+        give_up: Callable[[], None] | None = None,
+    ) -> float:
         """Wait until a login works; returns the seconds it took.
 
         Args:
             timeout: Seconds to wait at most.
             explain: Called when the deadline has passed; tells what else is known (domain state).
+            give_up: Called before each attempt; whatever it raises ends the wait.
 
         Raises:
             WaitTimeoutError: With the stage that was reached.
             SSHError: The guest refuses our key or shows a wrong host key: waiting is no use.
         """
 
-    def interact(self, argv: str | None = None) -> int:
-        """Attach the terminal to a shell (or *argv*) in the guest; returns its exit code."""
+    def interact(self, command: str | None = None) -> int:
+        """Attach the terminal to a shell (or *command*) in the guest; returns its exit code."""
 
     def close(self) -> None:
         """Close the connection."""
+
+
+class Files(Protocol):
+    """Writes, removes and locks files so that a crash leaves nothing half-done."""
+
+    def write_atomic(self, path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
+        """Replace *path* by *data*: readers see the old or the new content, nothing between."""
+
+    def remove_tree(self, path: Path) -> None:
+        """Remove a directory and all in it, never following links; idempotent."""
+
+    def lock(
+        self, path: Path, *, timeout: float, purpose: str
+    ) -> contextlib.AbstractContextManager[None]:
+        """Hold the lock file *path* for the block.
+
+        Raises:
+            LockedError: Somebody holds it for longer than *timeout* seconds; says who.
+        """
+
+
+class KeyTool(Protocol):
+    """Makes and pins keys."""
+
+    def create_key_pair(self, path: Path, comment: str) -> str:
+        """Make an Ed25519 pair at *path* (kept where it exists); returns the public line."""
+
+    def generate_host_key(self, comment: str) -> tuple[str, str]:
+        """Return a new Ed25519 host key: private text in OpenSSH's format, public line."""
+
+    def pin_host_key(self, path: Path, alias: str, public_line: str) -> None:
+        """Record the host key of *alias* in the ``known_hosts`` file *path*."""
 
 
 class Clock(Protocol):

@@ -46,3 +46,8 @@ class NetState(enum.Enum):
     UP = "up"
     DOWN = "down"
     UNKNOWN = "unknown"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether VMs can use it."""
+        return self is NetState.UP

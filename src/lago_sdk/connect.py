@@ -1,0 +1,130 @@
+"""The one place that wires adapters to services."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lago_sdk.service.store import PrefixRecord
+from lago_sdk.service.world import World
+
+if TYPE_CHECKING:
+    from lago_sdk.adapters.hosts.findings import Finding
+    from lago_sdk.config import Config
+    from lago_sdk.events import Observer
+    from lago_sdk.ports import Clock, Files, Guest, Host, KeyTool, SSHTarget
+    from lago_sdk.service.layout import PrefixLayout
+    from lago_sdk.templates.store import TemplateStore
+
+PRIVATE = "private"
+"""How a record spells the private host."""
+
+
+def decide_record(config: Config, *, uuid: str, ephemeral: bool) -> PrefixRecord:
+    """Decide where a new prefix runs.
+
+    Raises:
+        HostError: This machine cannot run it; the hint says what to install or allow.
+    """
+    from importlib.metadata import version
+
+    from lago_sdk.adapters.hosts.choose import choose_host
+
+    return PrefixRecord(
+        host=choose_host(config.host, ephemeral=ephemeral),
+        run_dir=str(config.run_dir / uuid[:8]),
+        accel=config.accel.value,
+        ephemeral=ephemeral,
+        version=version("lago_sdk"),
+    )
+
+
+def connect(
+    layout: PrefixLayout,
+    *,
+    uuid: str,
+    record: PrefixRecord,
+    config: Config,
+    observer: Observer,
+) -> World:
+    """Wire the adapters of one prefix; nothing is opened or started yet."""
+    from lago_sdk.adapters.leases import FileSubnetLeases
+    from lago_sdk.adapters.qemu_img import QemuImg
+    from lago_sdk.adapters.seed_iso import SeedIso
+
+    host = _create_host(layout, uuid=uuid, record=record, config=config)
+
+    def open_guest(target: SSHTarget) -> Guest:
+        from lago_sdk.adapters.ssh import SSHGuest
+
+        return SSHGuest(target, host.dial)
+
+    return World(
+        host=host,
+        images=QemuImg(),
+        seeds=SeedIso(),
+        templates=open_store(config),
+        leases=FileSubnetLeases(config.lease_dir),
+        files=local_files(),
+        keys=local_keys(),
+        clock=local_clock(),
+        open_guest=open_guest,
+        observe=observer,
+        environ=dict(os.environ),
+        cpus=os.cpu_count() or 1,
+    )
+
+
+def open_store(config: Config) -> TemplateStore:
+    """Return the template store of the settings."""
+    from lago_sdk.templates.store import TemplateStore
+
+    return TemplateStore(config.template_store)
+
+
+def diagnose_hosts(config: Config) -> tuple[Finding, ...]:
+    """Look at what this machine offers for running prefixes, without starting anything."""
+    from lago_sdk.adapters.hosts.choose import list_findings
+
+    return list_findings(config.host)
+
+
+def local_files() -> Files:
+    """Return the adapter for files of this machine."""
+    from lago_sdk.adapters import files
+
+    return files
+
+
+def local_keys() -> KeyTool:
+    """Return the adapter that makes keys."""
+    from lago_sdk.adapters import keys
+
+    return keys
+
+
+def local_clock() -> Clock:
+    """Return the machine's clock."""
+    return time
+
+
+def _create_host(layout: PrefixLayout, *, uuid: str, record: PrefixRecord, config: Config) -> Host:
+    from lago_sdk.config import AccelChoice
+
+    accel = AccelChoice(record.accel)
+    if record.host == PRIVATE:
+        from lago_sdk.adapters.hosts.private import PrivateHost
+
+        return PrivateHost(
+            uuid=uuid,
+            prefix_path=layout.path,
+            run_dir=Path(record.run_dir),
+            cache_dir=config.cache_dir,
+            accel=accel,
+            ephemeral=record.ephemeral,
+        )
+    from lago_sdk.adapters.hosts.system import SystemHost
+
+    return SystemHost(uri=record.host, uuid=uuid, accel=accel)

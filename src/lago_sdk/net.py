@@ -1,0 +1,91 @@
+"""The handle of one net."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lago_sdk.errors import VMNotFoundError, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lago_sdk.plan.models import NetPlan
+    from lago_sdk.prefix import Prefix
+    from lago_sdk.spec.net import NetSpec
+    from lago_sdk.state import NetState
+
+
+class Net:
+    """One net of a prefix. Get it from ``prefix.nets``; it stays valid while the prefix does."""
+
+    def __init__(self, prefix: Prefix, plan: NetPlan) -> None:
+        self._prefix = prefix
+        self._plan = plan
+
+    def __repr__(self) -> str:
+        """``<Net lan 192.168.200.0/24>``."""
+        return f"<Net {self.name} {self.subnet or 'without addresses'}>"
+
+    @property
+    def name(self) -> str:
+        """Its name: the key under ``nets``."""
+        return self._plan.name
+
+    @property
+    def spec(self) -> NetSpec:
+        """What was asked."""
+        return self._plan.spec
+
+    @property
+    def plan(self) -> NetPlan:
+        """What was decided."""
+        return self._plan
+
+    @property
+    def subnet(self) -> str | None:
+        """Its IPv4 subnet (else its IPv6 subnet) in CIDR form; ``None`` without addresses."""
+        subnet = self._plan.subnet or self._plan.subnet6
+        return None if subnet is None else str(subnet)
+
+    @property
+    def gateway(self) -> str | None:
+        """The host's address on it, IPv4 before IPv6."""
+        gateway = self._plan.gateway or self._plan.gateway6
+        return None if gateway is None else str(gateway)
+
+    @property
+    def is_management(self) -> bool:
+        """Whether the library talks to VMs over it."""
+        return self._plan.is_management
+
+    @property
+    def mtu(self) -> int:
+        """Largest packet, in bytes."""
+        return self._plan.mtu
+
+    @property
+    def mapping(self) -> Mapping[str, str]:
+        """Names on this net and their addresses."""
+        return self._plan.mapping
+
+    @property
+    def state(self) -> NetState:
+        """Its state now.
+
+        Raises:
+            HostError: libvirtd does not answer.
+        """
+        return self._prefix.get_net_state(self.name)
+
+    def resolve(self, name: str) -> str:
+        """Return the address of *name* on this net.
+
+        Raises:
+            VMNotFoundError: Nothing on this net has that name.
+        """
+        try:
+            return self.mapping[name]
+        except KeyError:
+            hint = suggest(name, self.mapping)
+            message = f"nothing on the net {self.name!r} is called {name!r}"
+            raise VMNotFoundError(name, message, hint=hint) from None

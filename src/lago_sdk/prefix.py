@@ -1,0 +1,439 @@
+"""The handle of a prefix: one environment, brought up and down together."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from uuid import uuid4
+
+from lago_sdk.config import Config
+from lago_sdk.connect import connect, decide_record, local_files
+from lago_sdk.errors import LagoError, PrefixNotFoundError, WorkdirError
+from lago_sdk.events import Note, ignore
+from lago_sdk.mapping import NamedMapping
+from lago_sdk.net import Net
+from lago_sdk.service.create import create_prefix
+from lago_sdk.service.journal import Journal
+from lago_sdk.service.layout import PrefixLayout
+from lago_sdk.service.reach import ssh_target, wait_for_ssh
+from lago_sdk.service.start import Starter, StartReport
+from lago_sdk.service.status import observe_states, prefix_status
+from lago_sdk.service.stop import destroy_prefix, shut_down_vms, stop_vms
+from lago_sdk.service.store import PrefixStore
+from lago_sdk.vm import VM
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator, Mapping
+    from types import TracebackType
+
+    from lago_sdk.events import Observer
+    from lago_sdk.plan.models import Plan, VMPlan
+    from lago_sdk.ports import Guest
+    from lago_sdk.service.status import PrefixStatus
+    from lago_sdk.service.store import PrefixRecord
+    from lago_sdk.service.world import World
+    from lago_sdk.spec.prefix import PrefixSpec
+    from lago_sdk.state import NetState, VMState
+
+_LOCK_TIMEOUT = 30.0
+"""Seconds to wait for somebody else who changes the prefix."""
+
+
+class Prefix:
+    """One environment: all VMs and nets of one spec, and the directory they live in.
+
+    Make one with `create`, get one that is there with `open` or `find`. As a context manager
+    a prefix that was made by `create` is destroyed at the end of the block, unless
+    ``keep=True``. Methods may be called from several threads; processes lock each other out.
+    """
+
+    def __init__(self, layout: PrefixLayout, world: World, *, uuid: str, keep: bool = True) -> None:
+        """Use `create`, `open` or `find`."""
+        self._layout = layout
+        self._uuid = uuid
+        self._world = world
+        self._store = PrefixStore(layout, world.files)
+        self._journal = Journal(layout.journal)
+        self._keep = keep
+        self._guests: dict[str, Guest] = {}
+        self._mutex = threading.RLock()
+
+    # -- making and finding ----------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        spec: PrefixSpec | Mapping[str, object] | str | os.PathLike[str],
+        *,
+        workdir: str | os.PathLike[str] | None = None,
+        name: str = "default",
+        config: Config | None = None,
+        observer: Observer | None = None,
+        keep: bool = False,
+        ephemeral: bool = False,
+    ) -> Self:
+        """Make a prefix: check, plan and reserve; make keys, disks and seeds. Nothing runs yet.
+
+        Args:
+            spec: A `PrefixSpec`, a mapping of the same shape as an init file, or the path of one.
+            workdir: Directory of prefixes, made where it is absent; ``.lago`` when ``None``.
+            name: Name of the prefix in it.
+            config: Settings; `Config.load` when ``None``.
+            observer: Told of everything that happens.
+            keep: Leave the prefix in place at the end of a ``with`` block.
+            ephemeral: End everything that runs when this process ends, even by ``kill -9``;
+                private hosts only.
+
+        Raises:
+            SpecError: The spec is wrong; carries every problem.
+            PrefixExistsError: The workdir has a prefix of that name.
+            HostError: This machine cannot run it; nothing was made.
+            TemplateError: A template cannot be had; nothing was made.
+        """
+        from lago_sdk.codec import structure_spec
+        from lago_sdk.workdir import Workdir
+
+        checked = structure_spec(spec)
+        settings = config or Config.load()
+        uuid = uuid4().hex
+        record = decide_record(settings, uuid=uuid, ephemeral=ephemeral)
+        home = Workdir.create(settings.workdir if workdir is None else workdir)
+        layout = PrefixLayout(home.path / name)
+        _remove_unfinished(layout, settings)
+        home.make_place(name)
+        world = connect(
+            layout, uuid=uuid, record=record, config=settings, observer=observer or ignore
+        )
+        prefix = cls(layout, world, uuid=uuid, keep=keep)
+        try:
+            prefix._fill(checked, record)
+        except BaseException:
+            prefix._discard()
+            home.remove_if_empty()
+            raise
+        home.adopt(name)
+        return prefix
+
+    @classmethod
+    def open(
+        cls,
+        workdir: str | os.PathLike[str] | None = None,
+        name: str = "current",
+        *,
+        config: Config | None = None,
+        observer: Observer | None = None,
+    ) -> Self:
+        """Return the prefix *name* of a workdir (looked for from here upwards when ``None``).
+
+        Raises:
+            PrefixNotFoundError: There is none; the hint names those there are.
+        """
+        from lago_sdk.workdir import Workdir
+
+        home = Workdir.find() if workdir is None else Workdir.open(workdir)
+        return cls.open_path(home.get_path(name), config=config, observer=observer)
+
+    @classmethod
+    def find(
+        cls,
+        start_path: str | os.PathLike[str] = ".",
+        *,
+        config: Config | None = None,
+        observer: Observer | None = None,
+    ) -> Self:
+        """Return the current prefix of the workdir at *start_path* or above it.
+
+        Raises:
+            PrefixNotFoundError: There is none.
+        """
+        from lago_sdk.workdir import Workdir
+
+        home = Workdir.find(start_path)
+        return cls.open_path(home.get_path("current"), config=config, observer=observer)
+
+    @classmethod
+    def open_path(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        config: Config | None = None,
+        observer: Observer | None = None,
+    ) -> Self:
+        """Return the prefix whose directory is *path*.
+
+        Raises:
+            WorkdirError: The directory is not a prefix.
+        """
+        layout = PrefixLayout(Path(path).absolute())
+        store = PrefixStore(layout, local_files())
+        uuid = store.get_uuid()
+        world = connect(
+            layout,
+            uuid=uuid,
+            record=store.get_record(),
+            config=config or Config.load(),
+            observer=observer or ignore,
+        )
+        return cls(layout, world, uuid=uuid)
+
+    def _fill(self, spec: PrefixSpec, record: PrefixRecord) -> None:
+        """Make everything that a new prefix consists of."""
+        with self._world.files.lock(
+            self._layout.lock, timeout=_LOCK_TIMEOUT, purpose="create the prefix"
+        ):
+            self._store.create(record, spec, self._uuid)
+            self._complete(spec)
+
+    def _complete(self, spec: PrefixSpec) -> None:
+        """Bring the creation to its end, from wherever it stands."""
+        self.__dict__["plan"] = create_prefix(
+            spec,
+            uuid=self._uuid,
+            layout=self._layout,
+            world=self._world,
+            journal=self._journal,
+            save_plan=self._store.save_plan,
+            stored_plan=self._store.find_plan(),
+        )
+
+    def _discard(self) -> None:
+        """Remove what a failed creation left; the failure itself is being raised already."""
+        try:
+            destroy_prefix(self._uuid, None, layout=self._layout, world=self._world)
+        except LagoError as error:
+            message = f"not everything was removed: {error}; destroy the prefix to try again"
+            self._world.observe(Note(message=message, warning=True))
+
+    # -- what it is ------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        """``<Prefix default at /home/ann/lab/default>``."""
+        return f"<Prefix {self.name} at {self.path}>"
+
+    def __enter__(self) -> Self:
+        """Return the prefix itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Destroy the prefix, or only let go of it where it is kept."""
+        if self._keep:
+            self.close()
+        else:
+            self.destroy()
+
+    @property
+    def name(self) -> str:
+        """Its name in the workdir."""
+        return self._layout.path.name
+
+    @property
+    def path(self) -> Path:
+        """Its directory; absolute."""
+        return self._layout.path
+
+    @property
+    def uuid(self) -> str:
+        """32 hex digits that nothing else has."""
+        return self._uuid
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its creation came to an end; `start` finishes one that was cut off."""
+        return self._layout.initialized.exists()
+
+    @cached_property
+    def record(self) -> PrefixRecord:
+        """Where it runs and when it was made."""
+        return self._store.get_record()
+
+    @cached_property
+    def spec(self) -> PrefixSpec:
+        """What was asked."""
+        return self._store.get_spec()
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What was decided.
+
+        Raises:
+            WorkdirError: The creation was cut off before there was a plan.
+        """
+        plan = self._store.find_plan()
+        if plan is None:
+            raise WorkdirError(
+                f"the prefix {self.name!r} is unfinished: its creation was cut off",
+                hint="finish it: lagoctl start; or remove it: lagoctl destroy",
+            )
+        return plan
+
+    @cached_property
+    def vms(self) -> Mapping[str, VM]:
+        """Its VMs by name, in the order of the init file."""
+        return NamedMapping({vm.name: VM(self, vm) for vm in self.plan.vms}, self.plan.get_vm)
+
+    @cached_property
+    def nets(self) -> Mapping[str, Net]:
+        """Its nets by name, in the order of the init file."""
+        return NamedMapping({net.name: Net(self, net) for net in self.plan.nets}, self.plan.get_net)
+
+    # -- verbs -----------------------------------------------------------------------------
+
+    def start(self, vms: Iterable[str] | None = None) -> StartReport:
+        """Start VMs (all for ``None``) and the nets they need; return when ssh answers.
+
+        What runs already is left alone. A failure takes back what this call started.
+
+        Raises:
+            VMNotFoundError: There is no VM of one of the names.
+            HostError: The host cannot be brought up.
+            WaitTimeoutError: A guest does not answer within its ``boot_time_sec``.
+            ExceptionGroup: Several VMs failed.
+        """
+        with self._changing("start"):
+            if not self.is_complete:
+                self._complete(self.spec)
+            starter = Starter(
+                self.plan,
+                layout=self._layout,
+                world=self._world,
+                journal=self._journal,
+                guest=self._guest,
+            )
+            report = starter.start(vms)
+            self._journal.clear()
+            return report
+
+    def stop(self, vms: Iterable[str] | None = None) -> tuple[str, ...]:
+        """Power off VMs (all for ``None``) at once; returns those that ran.
+
+        Nets that no other VM uses are stopped, and a private host on which nothing runs ends.
+        """
+        with self._changing("stop"):
+            names = None if vms is None else tuple(vms)
+            self._forget_guests(names)
+            return stop_vms(self.plan, names, world=self._world, journal=self._journal)
+
+    def shutdown(
+        self, vms: Iterable[str] | None = None, *, timeout: float = 300.0
+    ) -> tuple[str, ...]:
+        """Ask guests (all for ``None``) to power off and wait; returns those that ran.
+
+        Args:
+            vms: Names of VMs.
+            timeout: Seconds a guest may take.
+
+        Raises:
+            VMError: A guest did not power off in time; it runs on.
+        """
+        with self._changing("shut down"):
+            names = None if vms is None else tuple(vms)
+            stopped = shut_down_vms(
+                self.plan,
+                names,
+                timeout=timeout,
+                world=self._world,
+                journal=self._journal,
+                guest=self._guest,
+            )
+            self._forget_guests(names)
+            return stopped
+
+    def destroy(self) -> None:
+        """Remove the prefix for good: VMs, nets, host, leases and files. Idempotent."""
+        from lago_sdk.workdir import Workdir
+
+        if not self._layout.path.exists():
+            return
+        with self._changing("destroy"):
+            self._forget_guests(None)
+            destroy_prefix(
+                self._uuid, self._store.find_plan(), layout=self._layout, world=self._world
+            )
+        Workdir(self._layout.path.parent).remove_if_empty()
+
+    def status(self) -> PrefixStatus:
+        """Return what the prefix looks like now; one bulk call to libvirt."""
+        return prefix_status(
+            self.plan,
+            path=str(self.path),
+            name=self.name,
+            host=self._world.host,
+            host_name=self.record.host,
+            is_complete=self.is_complete,
+        )
+
+    def close(self) -> None:
+        """Close all connections; what runs keeps running."""
+        self._forget_guests(None)
+        self._world.host.close()
+
+    # -- for the handles -------------------------------------------------------------------
+
+    def get_state(self, vm: str) -> VMState:
+        """Return the state of the VM *vm* now."""
+        return observe_states(self.plan, self._world.host)[0][self.plan.get_vm(vm).name]
+
+    def get_net_state(self, net: str) -> NetState:
+        """Return the state of the net *net* now."""
+        return observe_states(self.plan, self._world.host)[1][self.plan.get_net(net).name]
+
+    def reach(self, vm: str) -> Guest:
+        """Return the connection to the guest of *vm*, which is opened at first use.
+
+        Raises:
+            VMNotRunningError: The VM is not running.
+        """
+        if vm not in self._guests:
+            self.vms[vm].require_running()
+        return self._guest(self.plan.get_vm(vm))
+
+    def wait_for_ssh(self, vm: str, *, timeout: float | None = None) -> float:
+        """Wait until a login to *vm* works; returns the seconds it took."""
+        plan = self.plan.get_vm(vm)
+        return wait_for_ssh(
+            plan,
+            self._guest(plan),
+            host=self._world.host,
+            layout=self._layout,
+            timeout=float(plan.spec.boot_time_sec) if timeout is None else timeout,
+            give_up=lambda: None,
+        )
+
+    def _guest(self, vm: VMPlan) -> Guest:
+        with self._mutex:
+            if vm.name not in self._guests:
+                self._guests[vm.name] = self._world.open_guest(ssh_target(vm, self._layout))
+            return self._guests[vm.name]
+
+    def _forget_guests(self, names: Iterable[str] | None) -> None:
+        with self._mutex:
+            for name in tuple(self._guests) if names is None else tuple(names):
+                guest = self._guests.pop(name, None)
+                if guest is not None:
+                    guest.close()
+
+    @contextmanager
+    def _changing(self, purpose: str) -> Iterator[None]:
+        """Keep other processes from changing the prefix at the same time."""
+        if not self._layout.path.is_dir():
+            raise PrefixNotFoundError(f"the prefix {str(self.path)!r} is gone")
+        with self._world.files.lock(self._layout.lock, timeout=_LOCK_TIMEOUT, purpose=purpose):
+            if not self._layout.uuid.exists():
+                raise PrefixNotFoundError(f"the prefix {str(self.path)!r} is gone")
+            yield
+
+
+def _remove_unfinished(layout: PrefixLayout, config: Config) -> None:
+    """Remove what a creation left that was cut off; it holds nothing that anybody needs."""
+    if layout.initialized.exists() or not layout.uuid.exists():
+        return
+    Prefix.open_path(layout.path, config=config).destroy()

@@ -1,0 +1,75 @@
+"""Where everything of a prefix lies, relative to its directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+
+@attrs.frozen
+class PrefixLayout:
+    """Names of the files of one prefix."""
+
+    path: Path
+    """The prefix directory; absolute."""
+
+    @property
+    def uuid(self) -> Path:
+        """32 hex digits that identify the prefix; the first file written, the last removed."""
+        return self.path / "uuid"
+
+    @property
+    def initialized(self) -> Path:
+        """Empty marker: everything that ``create`` makes is there."""
+        return self.path / "initialized"
+
+    @property
+    def metadata(self) -> Path:
+        """JSON: host, version, times."""
+        return self.path / "metadata"
+
+    @property
+    def spec(self) -> Path:
+        """The spec as an init file."""
+        return self.path / "LagoInitFile"
+
+    @property
+    def plan(self) -> Path:
+        """The plan as JSON."""
+        return self.path / "plan.json"
+
+    @property
+    def journal(self) -> Path:
+        """Intents and their ends, a JSON record a line."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        """Held while something changes the prefix."""
+        return self.path / ".lock"
+
+    @property
+    def private_key(self) -> Path:
+        """The key that guests let in."""
+        return self.path / "id_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        """Host keys of the guests, by VM name."""
+        return self.path / "known_hosts"
+
+    @property
+    def images(self) -> Path:
+        """Disks and seeds."""
+        return self.path / "images"
+
+    @property
+    def logs(self) -> Path:
+        """Consoles, libvirtd, the host's supervisor."""
+        return self.path / "logs"
+
+    @property
+    def scripts(self) -> Path:
+        """Copies of the deploy scripts."""
+        return self.path / "scripts"

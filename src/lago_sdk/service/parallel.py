@@ -1,0 +1,106 @@
+"""Work on many VMs at once: bounded, with all failures gathered, and interruptible."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_WAKE_UP = 0.2
+"""Seconds between looks at signals while threads work: Ctrl-C reaches only the main thread."""
+
+
+class Cancelled(Exception):  # noqa: N818 - it tells a fact, not an error
+    """The work was given up because other work failed or the user interrupted it."""
+
+
+class Cancellation:
+    """A flag that long work looks at, so that it can be given up in the middle."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def cancel(self) -> None:
+        """Ask everybody to stop."""
+        self._event.set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody asked."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise `Cancelled` when somebody asked."""
+        if self._event.is_set():
+            raise Cancelled
+
+
+def run_parallel(
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    limit: int,
+    message: str,
+    cancellation: Cancellation | None = None,
+) -> tuple[Result, ...]:
+    """Call *work* for each item in threads of their own and return the results in order.
+
+    Args:
+        work: Called once for each item.
+        items: What to work on.
+        limit: How many calls run at once.
+        message: What failed, for the group of errors: ``"2 VMs did not start"`` is made from it.
+        cancellation: Set when the first call fails or the user interrupts, so that the others
+            can end early.
+
+    Raises:
+        Exception: What *work* raised, when one call failed.
+        ExceptionGroup: What the calls raised, when several failed.
+    """
+    todo = tuple(items)
+    if not todo:
+        return ()
+    flag = cancellation or Cancellation()
+    with ThreadPoolExecutor(max_workers=max(1, min(limit, len(todo)))) as pool:
+        futures = [pool.submit(work, item) for item in todo]
+        try:
+            _wait_for(futures, flag)
+        except BaseException:
+            flag.cancel()
+            for future in futures:
+                future.cancel()
+            raise
+    return _results(futures, message)
+
+
+def _wait_for(futures: list[Future[Result]], flag: Cancellation) -> None:
+    """Return when all futures are done; raise the flag at the first failure."""
+    pending = set(futures)
+    while pending:
+        done, pending = wait(pending, timeout=_WAKE_UP, return_when=FIRST_COMPLETED)
+        if any(not future.cancelled() and future.exception() for future in done):
+            flag.cancel()
+            for future in pending:
+                future.cancel()
+
+
+def _results(futures: list[Future[Result]], message: str) -> tuple[Result, ...]:
+    errors = [
+        error
+        for future in futures
+        if not future.cancelled() and (error := future.exception()) is not None
+    ]
+    real = [error for error in errors if not isinstance(error, Cancelled)]
+    if len(real) == 1:
+        raise real[0]
+    if real:
+        raise BaseExceptionGroup(message, real)
+    if errors:
+        raise errors[0]
+    return tuple(future.result() for future in futures)

@@ -1,0 +1,119 @@
+"""Reaching guests: where they are, how to log in, and why they do not answer."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from lago_sdk.errors import LagoError, VMError, WaitTimeoutError
+from lago_sdk.ports import SSHTarget
+from lago_sdk.spec.vm import Bootstrap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lago_sdk.plan.models import VMPlan
+    from lago_sdk.ports import Guest, Host
+    from lago_sdk.service.layout import PrefixLayout
+
+_CONSOLE_LINES = 12
+_CONSOLE_BYTES = 8192
+
+
+def find_address(vm: VMPlan) -> str | None:
+    """Return the management address of *vm* (IPv4 before IPv6), or ``None`` without one."""
+    nic = vm.management_nic
+    if nic is None:
+        return None
+    address = nic.ip or nic.ip6
+    return str(address) if address is not None else None
+
+
+def ssh_target(vm: VMPlan, layout: PrefixLayout) -> SSHTarget:
+    """Return how to log in to *vm*.
+
+    Raises:
+        VMError: The VM has no address on its management net.
+    """
+    address = find_address(vm)
+    if address is None:
+        raise VMError(
+            vm.name,
+            f"{vm.name!r} has no address to reach it at",
+            hint="plug one of its nics into a net with addresses, or use its console",
+        )
+    return SSHTarget(
+        vm=vm.name,
+        address=address,
+        user=vm.ssh_user,
+        key_path=layout.private_key,
+        password=vm.spec.ssh_password,
+        host_keys_path=layout.known_hosts,
+        host_key_alias=vm.name,
+    )
+
+
+def answers_ssh(vm: VMPlan) -> bool:
+    """Whether the library prepared *vm* so that a login will work once it is up."""
+    return vm.bootstrap is not Bootstrap.NONE and find_address(vm) is not None
+
+
+def wait_for_ssh(
+    vm: VMPlan,
+    guest: Guest,
+    *,
+    host: Host,
+    layout: PrefixLayout,
+    timeout: float,
+    give_up: Callable[[], None],
+) -> float:
+    """Wait until a login to *vm* works; returns the seconds it took.
+
+    Args:
+        vm: Whom to wait for.
+        guest: The connection to it.
+        host: Where it runs.
+        layout: Where its console is logged.
+        timeout: Seconds to wait at most.
+        give_up: Called now and then; raises to end the wait early.
+
+    Raises:
+        WaitTimeoutError: With the stage reached and the console's last lines.
+        SSHError: Waiting is no use: another host key than the pinned one.
+    """
+    try:
+        return guest.wait(
+            timeout=timeout, explain=lambda: _describe_domain(vm, host), give_up=give_up
+        )
+    except WaitTimeoutError as error:
+        raise WaitTimeoutError(
+            error.message,
+            stage=error.stage,
+            console=read_last_lines(layout.path / vm.console_log),
+            hint=error.hint or f"watch it boot: lagoctl console {vm.name}",
+        ) from error
+
+
+def read_last_lines(path: Path, count: int = _CONSOLE_LINES) -> tuple[str, ...]:
+    """Return the last *count* non-empty lines of a log; none when it cannot be read."""
+    try:
+        with path.open("rb") as log:
+            log.seek(0, 2)
+            log.seek(max(0, log.tell() - _CONSOLE_BYTES))
+            text = log.read().decode(errors="replace")
+    except OSError:
+        return ()
+    lines = (line.rstrip() for line in text.splitlines())
+    return tuple(deque((line for line in lines if line), maxlen=count))
+
+
+def _describe_domain(vm: VMPlan, host: Host) -> str:
+    try:
+        info = host.hypervisor().find_domain(vm.domain)
+    except LagoError as error:
+        return f"libvirt says: {error.message}"
+    if info is None:
+        return "its domain is gone"
+    reason = f" ({info.reason})" if info.reason else ""
+    return f"its domain is {info.state.value}{reason}"

@@ -1,0 +1,41 @@
+"""Which VMs and nets a verb is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from lago_sdk.plan.models import NetPlan, Plan, VMPlan
+    from lago_sdk.state import VMState
+
+
+def select_vms(plan: Plan, names: Iterable[str] | None) -> tuple[VMPlan, ...]:
+    """Return the VMs called *names*, each once and in the plan's order; all for ``None``.
+
+    Raises:
+        VMNotFoundError: There is no VM of one of the names.
+    """
+    if names is None:
+        return plan.vms
+    wanted = {plan.get_vm(name).name for name in names}
+    return tuple(vm for vm in plan.vms if vm.name in wanted)
+
+
+def select_nets(plan: Plan, vms: Iterable[VMPlan]) -> tuple[NetPlan, ...]:
+    """Return the nets that *vms* are plugged into, in the plan's order."""
+    used = {nic.net for vm in vms for nic in vm.nics}
+    return tuple(net for net in plan.nets if net.name in used)
+
+
+def unused_nets(plan: Plan, states: Mapping[str, VMState]) -> tuple[NetPlan, ...]:
+    """Return the nets that no active VM is plugged into.
+
+    Args:
+        plan: The prefix's plan.
+        states: State of each VM by its name; an absent one is not active.
+    """
+    active = [vm for vm in plan.vms if vm.name in states and states[vm.name].is_active]
+    used = {net.name for net in select_nets(plan, active)}
+    return tuple(net for net in plan.nets if net.name not in used)

@@ -1,0 +1,160 @@
+"""Stopping, shutting down and destroying."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lago_sdk.errors import VMError
+from lago_sdk.events import stage
+from lago_sdk.ports import HostKind
+from lago_sdk.service.parallel import run_parallel
+from lago_sdk.service.select import select_vms, unused_nets
+from lago_sdk.service.status import observe_states
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from lago_sdk.plan.models import Plan, VMPlan
+    from lago_sdk.ports import Guest
+    from lago_sdk.service.journal import Journal
+    from lago_sdk.service.layout import PrefixLayout
+    from lago_sdk.service.world import World
+
+_STOPS_AT_ONCE = 8
+_POLL = 0.1
+"""Seconds between looks at a domain that is shutting down."""
+
+
+def stop_vms(
+    plan: Plan, names: Iterable[str] | None, *, world: World, journal: Journal
+) -> tuple[str, ...]:
+    """Power off VMs at once, then the nets nobody uses any more, then an idle private host.
+
+    Returns:
+        The VMs that were running.
+    """
+    vms = select_vms(plan, names)
+    if not world.host.is_up():
+        return ()
+    states, _ = observe_states(plan, world.host)
+    running = tuple(vm for vm in vms if states[vm.name].is_active)
+    hypervisor = world.host.hypervisor()
+
+    def stop_vm(vm: VMPlan) -> None:
+        with journal.step("stop", vm.name):
+            hypervisor.end_domain(vm.domain)
+
+    if running:
+        with stage(world.observe, "stop", ", ".join(vm.name for vm in running)):
+            run_parallel(stop_vm, running, limit=_STOPS_AT_ONCE, message="several VMs did not stop")
+    release_nets(plan, world=world, journal=journal)
+    return tuple(vm.name for vm in running)
+
+
+def release_nets(plan: Plan, *, world: World, journal: Journal) -> None:
+    """Stop the nets that no active VM uses; end a private host on which nothing runs."""
+    host = world.host
+    if not host.is_up():
+        return
+    states, nets = observe_states(plan, host)
+    is_idle = not any(state.is_active for state in states.values())
+    if is_idle and host.kind is HostKind.PRIVATE:
+        with stage(world.observe, "end host"), journal.step("end host"):
+            host.end()
+        return
+    idle_nets = [net for net in unused_nets(plan, states) if nets[net.name].is_active]
+    for net in idle_nets:
+        with stage(world.observe, "stop net", net.name), journal.step("stop net", net.name):
+            host.hypervisor().remove_network(net.network)
+
+
+def shut_down_vms(
+    plan: Plan,
+    names: Iterable[str] | None,
+    *,
+    timeout: float,
+    world: World,
+    journal: Journal,
+    guest: Callable[[VMPlan], Guest],
+) -> tuple[str, ...]:
+    """Ask guests to power off and wait until they have; then as `stop_vms`.
+
+    Args:
+        plan: The prefix's plan.
+        names: Which VMs; all for ``None``.
+        timeout: Seconds a guest may take.
+        world: The ports.
+        journal: The prefix's journal.
+        guest: Gives the connection to a VM, which is closed.
+
+    Returns:
+        The VMs that were running.
+
+    Raises:
+        VMError: A guest did not power off in time; it runs on.
+    """
+    vms = select_vms(plan, names)
+    if not world.host.is_up():
+        return ()
+    states, _ = observe_states(plan, world.host)
+    running = tuple(vm for vm in vms if states[vm.name].is_active)
+
+    def shut_down(vm: VMPlan) -> None:
+        with stage(world.observe, "shut down", vm.name), journal.step("shut down", vm.name):
+            guest(vm).close()
+            world.host.hypervisor().shutdown_domain(vm.domain)
+            _wait_until_off(vm, timeout=timeout, world=world)
+
+    run_parallel(shut_down, running, limit=_STOPS_AT_ONCE, message="several VMs did not shut down")
+    release_nets(plan, world=world, journal=journal)
+    return tuple(vm.name for vm in running)
+
+
+def _wait_until_off(vm: VMPlan, *, timeout: float, world: World) -> None:
+    deadline = world.clock.monotonic() + timeout
+    while world.clock.monotonic() < deadline:
+        info = world.host.hypervisor().find_domain(vm.domain)
+        if info is None or not info.state.is_active:
+            return
+        world.clock.sleep(_POLL)
+    raise VMError(
+        vm.name,
+        f"{vm.name!r} did not power off within {timeout:.0f} s",
+        hint=f"power it off at once: lagoctl stop {vm.name}",
+    )
+
+
+def destroy_prefix(uuid: str, plan: Plan | None, *, layout: PrefixLayout, world: World) -> None:
+    """Remove all that a prefix has on its host and on disk; idempotent.
+
+    Works on a prefix whose creation was cut off (*plan* is ``None``) and finds what runs by
+    the prefix's uuid, not by what the plan says.
+
+    Raises:
+        HostError: The libvirtd of a shared host does not answer; nothing is removed then.
+    """
+    with stage(world.observe, "stop everything"):
+        if world.host.kind is HostKind.PRIVATE:
+            world.host.end()
+        else:
+            _remove_from_libvirt(uuid, plan, world)
+    world.host.close()
+    with stage(world.observe, "remove files"):
+        world.leases.release(uuid=uuid)
+        world.files.remove_tree(layout.path)
+
+
+def _remove_from_libvirt(uuid: str, plan: Plan | None, world: World) -> None:
+    hypervisor = world.host.hypervisor()
+    domains = {info.name for info in hypervisor.list_domains(uuid)}
+    networks = set(hypervisor.list_networks(uuid))
+    if plan is not None:
+        networks.update(net.network for net in plan.nets)
+    run_parallel(
+        hypervisor.remove_domain,
+        sorted(domains),
+        limit=_STOPS_AT_ONCE,
+        message="several VMs could not be removed",
+    )
+    for network in sorted(networks):
+        hypervisor.remove_network(network)

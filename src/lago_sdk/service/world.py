@@ -1,0 +1,42 @@
+"""Everything of the world that the services of one prefix use, as one bundle of ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from lago_sdk.events import Observer
+from lago_sdk.ports import (
+    Clock,
+    Files,
+    Guest,
+    Host,
+    ImageTool,
+    KeyTool,
+    SeedTool,
+    SSHTarget,
+    SubnetLeases,
+    Templates,
+)
+
+
+@attrs.frozen(kw_only=True)
+class World:
+    """The ports of one prefix, wired."""
+
+    host: Host
+    images: ImageTool
+    seeds: SeedTool
+    templates: Templates
+    leases: SubnetLeases
+    files: Files
+    keys: KeyTool
+    clock: Clock
+    open_guest: Callable[[SSHTarget], Guest]
+    """Make the (lazy) connection to a guest."""
+    observe: Observer
+    environ: Mapping[str, str]
+    """Variables that paths of the init file may use."""
+    cpus: int
+    """Processors of the host; boots under emulation are bounded by it."""
