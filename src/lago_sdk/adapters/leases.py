@@ -12,8 +12,10 @@ for a prefix that was removed by hand. Changes are made under an exclusive ``flo
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -77,16 +79,16 @@ class FileSubnetLeases:
                 malformed, or the directory cannot be used.
         """
         network = _parse_subnet(subnet)
+        # Most often a subnet that is taken can be told by looking, which needs no lock.
+        self._check_free(network, uuid)
         self._create_directory()
         lease = SubnetLease(subnet=network, uuid_path=uuid_path.absolute(), uuid=uuid)
         with self._locked(f"lease {network}"):
-            for other in self._list_overlapping(network):
-                if other.uuid == uuid:
-                    if other == lease:
-                        return
-                elif not other.is_stale():
-                    raise _taken_error(network, other)
-                self._remove(other)
+            present = self._check_free(network, uuid)
+            if lease in present:
+                return
+            for old in present:
+                self._remove(old)
             self._write(lease)
 
     def taken(self, *, uuid: str) -> frozenset[str]:
@@ -104,32 +106,58 @@ class FileSubnetLeases:
         Raises:
             SubnetLeaseError: A lease cannot be removed.
         """
-        # Looking needs no lock, and most prefixes (those on private hosts) hold nothing.
-        if not any(lease.uuid == uuid for lease in self._read_all()):
+        # Only its holder removes a live lease, so what is seen here stays; looking needs no lock.
+        held = [lease for lease in self._read_all() if lease.uuid == uuid]
+        if not held:
             return
         with self._locked("release subnets"):
-            for lease in self._read_all():
-                if lease.uuid == uuid:
+            for lease in held:
+                now = self._read(_lease_name(lease.subnet))
+                if now is not None and now.uuid == uuid:
                     self._remove(lease)
 
-    def _list_overlapping(self, network: IPNetwork) -> tuple[SubnetLease, ...]:
-        return tuple(
-            lease
-            for lease in self._read_all()
-            if lease.subnet.version == network.version and lease.subnet.overlaps(network)
-        )
+    def _check_free(self, network: IPNetwork, uuid: str) -> tuple[SubnetLease, ...]:
+        """Return the leases that *uuid* may replace to lease *network*: its own, and stale ones.
 
-    def _read_all(self) -> Iterator[SubnetLease]:
+        Raises:
+            SubnetLeaseError: There is a live one of another prefix.
+        """
+        present = tuple(self._read_all(network))
+        for lease in present:
+            if lease.uuid != uuid and not lease.is_stale():
+                raise _taken_error(network, lease)
+        return present
+
+    def _read_all(self, overlapping: IPNetwork | None = None) -> Iterator[SubnetLease]:
         try:
-            paths = sorted(self._lease_dir.iterdir())
+            names = sorted(os.listdir(self._lease_dir))  # noqa: PTH208 - names are what we need
         except FileNotFoundError:
             return
         except OSError as error:
             raise self._directory_error("read", error.strerror) from error
-        for path in paths:
-            lease = _read_lease(path)
+        for name in names:
+            if overlapping is not None:
+                subnet = _find_subnet(name)
+                if subnet is None or not _overlap(subnet, overlapping):
+                    continue
+            lease = self._read(name)
             if lease is not None:
                 yield lease
+
+    def _read(self, name: str) -> SubnetLease | None:
+        """Return the lease in the file *name*; ``None`` where it holds no lease."""
+        subnet = _find_subnet(name)
+        if subnet is None:
+            return None
+        try:
+            content = json.loads((self._lease_dir / name).read_bytes())
+        except (OSError, ValueError):
+            return None
+        match content:
+            case [str(uuid_path), str(uuid)]:
+                return SubnetLease(subnet=subnet, uuid_path=Path(uuid_path), uuid=uuid)
+            case _:
+                return None
 
     def _write(self, lease: SubnetLease) -> None:
         content = json.dumps([str(lease.uuid_path), lease.uuid])
@@ -193,6 +221,7 @@ def _lease_name(subnet: IPNetwork) -> str:
     return str(subnet).replace("/", "_") + _OTHER_SUFFIX
 
 
+@functools.lru_cache(maxsize=1024)
 def _find_subnet(name: str) -> IPNetwork | None:
     """Return the subnet that a file of this name leases; ``None`` for a file of other sorts."""
     stem, dot, suffix = name.rpartition(".")
@@ -207,19 +236,8 @@ def _find_subnet(name: str) -> IPNetwork | None:
     return subnet if _lease_name(subnet) == name else None
 
 
-def _read_lease(path: Path) -> SubnetLease | None:
-    subnet = _find_subnet(path.name)
-    if subnet is None:
-        return None
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    match content:
-        case [str(uuid_path), str(uuid)]:
-            return SubnetLease(subnet=subnet, uuid_path=Path(uuid_path), uuid=uuid)
-        case _:
-            return None
+def _overlap(one: IPNetwork, other: IPNetwork) -> bool:
+    return one.version == other.version and one.overlaps(other)
 
 
 def _taken_error(network: IPNetwork, lease: SubnetLease) -> SubnetLeaseError:

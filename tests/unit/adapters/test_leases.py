@@ -166,10 +166,10 @@ def test_a_directory_that_is_not_there_holds_nothing(leases, lease_dir):
     assert not lease_dir.exists()
 
 
-def test_a_directory_that_cannot_be_made_says_what_to_do(tmp_path):
+def test_a_directory_that_cannot_be_says_what_to_do(tmp_path):
     (tmp_path / "file").touch()
     leases = FileSubnetLeases(tmp_path / "file" / "subnets")
-    with pytest.raises(SubnetLeaseError, match="cannot make the directory") as caught:
+    with pytest.raises(SubnetLeaseError, match="cannot read the directory") as caught:
         leases.acquire(SUBNET, uuid_path=make_prefix(tmp_path, "aa"), uuid="aa")
     assert "sudo install -d" in (caught.value.hint or "")
 
