@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +15,10 @@ from lago_sdk.events import Note, ignore
 from lago_sdk.mapping import NamedMapping
 from lago_sdk.net import Net
 from lago_sdk.service.create import create_prefix
+from lago_sdk.service.guests import Guests
 from lago_sdk.service.journal import Journal
 from lago_sdk.service.layout import PrefixLayout
-from lago_sdk.service.reach import ssh_target, wait_for_ssh
+from lago_sdk.service.reach import wait_for_ssh
 from lago_sdk.service.start import Starter, StartReport
 from lago_sdk.service.status import observe_states, prefix_status
 from lago_sdk.service.stop import destroy_prefix, shut_down_vms, stop_vms
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from lago_sdk.events import Observer
-    from lago_sdk.plan.models import Plan, VMPlan
+    from lago_sdk.plan.models import Plan
     from lago_sdk.ports import Guest
     from lago_sdk.service.status import PrefixStatus
     from lago_sdk.service.store import PrefixRecord
@@ -59,8 +59,7 @@ class Prefix:
         self._store = PrefixStore(layout, world.files)
         self._journal = Journal(layout.journal)
         self._keep = keep
-        self._guests: dict[str, Guest] = {}
-        self._mutex = threading.RLock()
+        self._guests = Guests(world.open_guest, layout)
 
     # -- making and finding ----------------------------------------------------------------
 
@@ -306,7 +305,7 @@ class Prefix:
                 layout=self._layout,
                 world=self._world,
                 journal=self._journal,
-                guest=self._guest,
+                guests=self._guests,
             )
             report = starter.start(vms)
             self._journal.clear()
@@ -319,7 +318,7 @@ class Prefix:
         """
         with self._changing("stop"):
             names = None if vms is None else tuple(vms)
-            self._forget_guests(names)
+            self._guests.forget(names)
             return stop_vms(self.plan, names, world=self._world, journal=self._journal)
 
     def shutdown(
@@ -342,9 +341,9 @@ class Prefix:
                 timeout=timeout,
                 world=self._world,
                 journal=self._journal,
-                guest=self._guest,
+                guests=self._guests,
             )
-            self._forget_guests(names)
+            self._guests.forget(names)
             return stopped
 
     def destroy(self) -> None:
@@ -354,7 +353,7 @@ class Prefix:
         if not self._layout.path.exists():
             return
         with self._changing("destroy"):
-            self._forget_guests(None)
+            self._guests.forget()
             destroy_prefix(
                 self._uuid, self._store.find_plan(), layout=self._layout, world=self._world
             )
@@ -373,7 +372,7 @@ class Prefix:
 
     def close(self) -> None:
         """Close all connections; what runs keeps running."""
-        self._forget_guests(None)
+        self._guests.forget()
         self._world.host.close()
 
     # -- for the handles -------------------------------------------------------------------
@@ -392,34 +391,21 @@ class Prefix:
         Raises:
             VMNotRunningError: The VM is not running.
         """
-        if vm not in self._guests:
+        if not self._guests.is_known(vm):
             self.vms[vm].require_running()
-        return self._guest(self.plan.get_vm(vm))
+        return self._guests.get(self.plan.get_vm(vm))
 
     def wait_for_ssh(self, vm: str, *, timeout: float | None = None) -> float:
         """Wait until a login to *vm* works; returns the seconds it took."""
         plan = self.plan.get_vm(vm)
         return wait_for_ssh(
             plan,
-            self._guest(plan),
+            self._guests.get(plan),
             host=self._world.host,
             layout=self._layout,
             timeout=float(plan.spec.boot_time_sec) if timeout is None else timeout,
             give_up=lambda: None,
         )
-
-    def _guest(self, vm: VMPlan) -> Guest:
-        with self._mutex:
-            if vm.name not in self._guests:
-                self._guests[vm.name] = self._world.open_guest(ssh_target(vm, self._layout))
-            return self._guests[vm.name]
-
-    def _forget_guests(self, names: Iterable[str] | None) -> None:
-        with self._mutex:
-            for name in tuple(self._guests) if names is None else tuple(names):
-                guest = self._guests.pop(name, None)
-                if guest is not None:
-                    guest.close()
 
     @contextmanager
     def _changing(self, purpose: str) -> Iterator[None]:

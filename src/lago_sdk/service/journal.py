@@ -16,7 +16,7 @@ import os
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -95,7 +95,7 @@ class Journal:
             finally:
                 os.close(descriptor)
 
-    def _read(self) -> Iterator[dict[str, object]]:
+    def _read(self) -> Iterator[dict[str, Any]]:
         try:
             lines = self._path.read_text().splitlines()
         except FileNotFoundError:

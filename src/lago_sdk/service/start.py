@@ -22,11 +22,11 @@ from lago_sdk.service.select import select_nets, select_vms
 from lago_sdk.service.status import observe_states
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from lago_sdk.plan.facts import HostFacts
     from lago_sdk.plan.models import NetPlan, Plan, VMPlan
-    from lago_sdk.ports import Guest
+    from lago_sdk.service.guests import Guests
     from lago_sdk.service.journal import Journal
     from lago_sdk.service.layout import PrefixLayout
     from lago_sdk.service.world import World
@@ -62,13 +62,13 @@ class Starter:
         layout: PrefixLayout,
         world: World,
         journal: Journal,
-        guest: Callable[[VMPlan], Guest],
+        guests: Guests,
     ) -> None:
         self._plan = plan
         self._layout = layout
         self._world = world
         self._journal = journal
-        self._guest = guest
+        self._guests = guests
         self._undo = ExitStack()
         self._cancellation = Cancellation()
 
@@ -163,7 +163,7 @@ class Starter:
         def wait() -> None:
             wait_for_ssh(
                 vm,
-                self._guest(vm),
+                self._guests.get(vm),
                 host=self._world.host,
                 layout=self._layout,
                 timeout=float(vm.spec.boot_time_sec),

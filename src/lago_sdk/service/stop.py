@@ -12,10 +12,10 @@ from lago_sdk.service.select import select_vms, unused_nets
 from lago_sdk.service.status import observe_states
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from lago_sdk.plan.models import Plan, VMPlan
-    from lago_sdk.ports import Guest
+    from lago_sdk.service.guests import Guests
     from lago_sdk.service.journal import Journal
     from lago_sdk.service.layout import PrefixLayout
     from lago_sdk.service.world import World
@@ -75,7 +75,7 @@ def shut_down_vms(
     timeout: float,
     world: World,
     journal: Journal,
-    guest: Callable[[VMPlan], Guest],
+    guests: Guests,
 ) -> tuple[str, ...]:
     """Ask guests to power off and wait until they have; then as `stop_vms`.
 
@@ -85,7 +85,7 @@ def shut_down_vms(
         timeout: Seconds a guest may take.
         world: The ports.
         journal: The prefix's journal.
-        guest: Gives the connection to a VM, which is closed.
+        guests: Connections, which are closed.
 
     Returns:
         The VMs that were running.
@@ -101,7 +101,7 @@ def shut_down_vms(
 
     def shut_down(vm: VMPlan) -> None:
         with stage(world.observe, "shut down", vm.name), journal.step("shut down", vm.name):
-            guest(vm).close()
+            guests.forget([vm.name])
             world.host.hypervisor().shutdown_domain(vm.domain)
             _wait_until_off(vm, timeout=timeout, world=world)
 
