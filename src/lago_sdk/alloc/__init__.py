@@ -1,1 +1,1 @@
-"""Pure allocators: subnets, addresses, MACs and names."""
+"""Allocators: names, subnets, addresses, MACs and devices. Pure; they work on plain numbers."""
