@@ -22,9 +22,11 @@ _PACKAGES = {
     "iptables": "iptables",
     "libvirtd": "libvirt-daemon",
     "mke2fs": "e2fsprogs",
+    "newgidmap": "uidmap",
     "newuidmap": "uidmap",
     "qemu-img": "qemu-utils",
     "qemu-system-x86_64": "qemu-system-x86",
+    "setsid": "util-linux",
     "sfdisk": "fdisk",
     "unshare": "util-linux",
     "zstd": "zstd",
@@ -98,3 +100,34 @@ def run(
     if check and result.code != 0:
         raise ToolError(argv, result.code, result.out + result.err)
     return result
+
+
+def spawn_detached(argv: Sequence[str], *, log: Path, pass_fds: Sequence[int] = ()) -> None:
+    """Start a program that outlives us: in a session of its own, and nobody's child.
+
+    Its environment has nothing but a PATH, a home and a locale; it runs in ``/``.
+
+    Args:
+        argv: The program, found by :func:`get_tool`, and its arguments.
+        log: Its standard output and error are appended there; it reads from ``/dev/null``.
+        pass_fds: Descriptors that it inherits, under the same numbers.
+
+    Raises:
+        MissingToolError: The program is not installed.
+        ToolError: It could not be started.
+    """
+    command = [get_tool("setsid"), "--fork", get_tool(argv[0]), *argv[1:]]
+    env = {"PATH": _SYSTEM_PATH, "LANG": "C.UTF-8", "HOME": "/"}
+    with log.open("ab") as output:
+        done = subprocess.run(  # noqa: S603 - an argument list, no shell
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=pass_fds,
+            env=env,
+            cwd="/",
+            check=False,
+        )
+    if done.returncode != 0:
+        raise ToolError(command, done.returncode, f"see {log}")
