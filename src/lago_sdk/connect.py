@@ -62,6 +62,7 @@ def connect(
         return SSHGuest(target, host.dial)
 
     return World(
+        config=config,
         host=host,
         images=QemuImg(),
         seeds=SeedIso(),

@@ -18,7 +18,7 @@ from lago_sdk.service.create import create_prefix
 from lago_sdk.service.guests import Guests
 from lago_sdk.service.journal import Journal
 from lago_sdk.service.layout import PrefixLayout
-from lago_sdk.service.reach import wait_for_ssh
+from lago_sdk.service.reach import boot_timeout, wait_for_ssh
 from lago_sdk.service.start import Starter, StartReport
 from lago_sdk.service.status import observe_states, prefix_status
 from lago_sdk.service.stop import destroy_prefix, shut_down_vms, stop_vms
@@ -28,6 +28,7 @@ from lago_sdk.vm import VM
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from lago_sdk.events import Observer
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
     from lago_sdk.service.world import World
     from lago_sdk.spec.prefix import PrefixSpec
     from lago_sdk.state import NetState, VMState
-
-_LOCK_TIMEOUT = 30.0
-"""Seconds to wait for somebody else who changes the prefix."""
 
 
 class Prefix:
@@ -100,7 +98,7 @@ class Prefix:
         settings = config or Config.load()
         uuid = uuid4().hex
         record = decide_record(settings, uuid=uuid, ephemeral=ephemeral)
-        home = Workdir.create(settings.workdir if workdir is None else workdir)
+        home = Workdir.create(workdir or settings.workdir_path or settings.workdir_name)
         layout = PrefixLayout(home.path / name)
         _remove_unfinished(layout, settings)
         home.make_place(name)
@@ -181,9 +179,7 @@ class Prefix:
 
     def _fill(self, spec: PrefixSpec, record: PrefixRecord) -> None:
         """Make everything that a new prefix consists of."""
-        with self._world.files.lock(
-            self._layout.lock, timeout=_LOCK_TIMEOUT, purpose="create the prefix"
-        ):
+        with self._lock("create the prefix"):
             self._store.create(record, spec, self._uuid)
             self._complete(spec)
 
@@ -322,13 +318,13 @@ class Prefix:
             return stop_vms(self.plan, names, world=self._world, journal=self._journal)
 
     def shutdown(
-        self, vms: Iterable[str] | None = None, *, timeout: float = 300.0
+        self, vms: Iterable[str] | None = None, *, timeout: float | None = None
     ) -> tuple[str, ...]:
         """Ask guests (all for ``None``) to power off and wait; returns those that ran.
 
         Args:
             vms: Names of VMs.
-            timeout: Seconds a guest may take.
+            timeout: Seconds a guest may take; the setting ``shutdown_timeout`` when ``None``.
 
         Raises:
             VMError: A guest did not power off in time; it runs on.
@@ -338,7 +334,7 @@ class Prefix:
             stopped = shut_down_vms(
                 self.plan,
                 names,
-                timeout=timeout,
+                timeout=self._world.config.shutdown_timeout if timeout is None else timeout,
                 world=self._world,
                 journal=self._journal,
                 guests=self._guests,
@@ -403,8 +399,13 @@ class Prefix:
             self._guests.get(plan),
             host=self._world.host,
             layout=self._layout,
-            timeout=float(plan.spec.boot_time_sec) if timeout is None else timeout,
+            timeout=boot_timeout(plan, self._world.config) if timeout is None else timeout,
             give_up=lambda: None,
+        )
+
+    def _lock(self, purpose: str) -> AbstractContextManager[None]:
+        return self._world.files.lock(
+            self._layout.lock, timeout=self._world.config.lock_timeout, purpose=purpose
         )
 
     @contextmanager
@@ -412,7 +413,7 @@ class Prefix:
         """Keep other processes from changing the prefix at the same time."""
         if not self._layout.path.is_dir():
             raise PrefixNotFoundError(f"the prefix {str(self.path)!r} is gone")
-        with self._world.files.lock(self._layout.lock, timeout=_LOCK_TIMEOUT, purpose=purpose):
+        with self._lock(purpose):
             if not self._layout.uuid.exists():
                 raise PrefixNotFoundError(f"the prefix {str(self.path)!r} is gone")
             yield

@@ -93,8 +93,11 @@ class VM:
         """Power it off at once; nets that nobody else uses are stopped too."""
         self._prefix.stop([self.name])
 
-    def shutdown(self, *, timeout: float = 300.0) -> None:
-        """Ask the guest to power off and wait up to *timeout* seconds until it has.
+    def shutdown(self, *, timeout: float | None = None) -> None:
+        """Ask the guest to power off and wait until it has.
+
+        Args:
+            timeout: Seconds it may take; the setting ``shutdown_timeout`` when ``None``.
 
         Raises:
             VMError: It did not in time.

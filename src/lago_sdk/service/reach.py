@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from lago_sdk.config import Config
     from lago_sdk.plan.models import VMPlan
     from lago_sdk.ports import Guest, Host
     from lago_sdk.service.layout import PrefixLayout
@@ -52,6 +53,13 @@ def ssh_target(vm: VMPlan, layout: PrefixLayout) -> SSHTarget:
         host_keys_path=layout.known_hosts,
         host_key_alias=vm.name,
     )
+
+
+def boot_timeout(vm: VMPlan, config: Config) -> float:
+    """Return how many seconds the boot of *vm* may take."""
+    if config.boot_timeout is not None:
+        return config.boot_timeout
+    return float(vm.spec.boot_time_sec)
 
 
 def answers_ssh(vm: VMPlan) -> bool:

@@ -17,7 +17,7 @@ from lago_sdk.plan.facts import Accel
 from lago_sdk.render.domain import render_domain
 from lago_sdk.render.network import render_network
 from lago_sdk.service.parallel import Cancellation, run_parallel
-from lago_sdk.service.reach import answers_ssh, wait_for_ssh
+from lago_sdk.service.reach import answers_ssh, boot_timeout, wait_for_ssh
 from lago_sdk.service.select import select_nets, select_vms
 from lago_sdk.service.status import observe_states
 
@@ -166,7 +166,7 @@ class Starter:
                 self._guests.get(vm),
                 host=self._world.host,
                 layout=self._layout,
-                timeout=float(vm.spec.boot_time_sec),
+                timeout=boot_timeout(vm, self._world.config),
                 give_up=self._cancellation.check,
             )
 
@@ -177,6 +177,9 @@ class Starter:
             wait()
 
     def _boots_at_once(self, facts: HostFacts) -> int:
+        asked = self._world.config.parallel_starts
+        if asked:
+            return asked
         # An emulated boot keeps a whole core busy: more at once only delays the first to answer.
         return self._world.cpus if facts.accel is Accel.TCG else 4 * self._world.cpus
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+from lago_sdk.config import Config
 from lago_sdk.events import Observer
 from lago_sdk.ports import (
     Clock,
@@ -23,8 +24,9 @@ from lago_sdk.ports import (
 
 @attrs.frozen(kw_only=True)
 class World:
-    """The ports of one prefix, wired."""
+    """The ports of one prefix, wired, and the settings."""
 
+    config: Config
     host: Host
     images: ImageTool
     seeds: SeedTool
