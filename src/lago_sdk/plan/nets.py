@@ -93,6 +93,7 @@ def plan_nets(
         problems: What is wrong is added here.
     """
     names = set(taken.names)
+    names.update(draft.spec.bridge for draft in drafts.values() if draft.spec.bridge)
     macs = set(nic_macs)
     forward = _find_forward(drafts, management)
     plans = []
