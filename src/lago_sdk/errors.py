@@ -14,6 +14,7 @@
     │   └── MissingToolError       a program is not installed; says the package
     ├── HypervisorError            libvirt refused an operation
     ├── ToolError                  an external program failed; carries its output
+    ├── ImageError                 a disk image is missing, damaged or cannot be made
     ├── TemplateError              a disk image cannot be had
     │   └── TemplateNotFoundError  no such template; names those there are
     ├── VMError                    something is wrong with one VM
@@ -24,6 +25,7 @@
     ├── SSHError                   ssh to a guest failed for good
     │   └── HostKeyChangedError    the guest's key is not the pinned one
     └── WaitTimeoutError           a deadline passed; says which stage was reached and why
+        └── CommandTimeoutError    a command in a guest did not end; carries its output so far
 
 An error is one sentence (``message``) and, where there is something to try, a ``hint``.
 When several VMs fail at once the errors arrive in an ``ExceptionGroup`` of these.
@@ -149,6 +151,10 @@ class ToolError(LagoError):
         super().__init__(f"{argv[0]} failed with exit code {code}: {shorten(output)}")
 
 
+class ImageError(LagoError):
+    """A disk image is missing, damaged, of an unknown format, or cannot be made."""
+
+
 class TemplateError(LagoError):
     """A template cannot be found, built, verified or read."""
 
@@ -230,6 +236,24 @@ class WaitTimeoutError(LagoError):
         if self.console:
             text += "\nlast lines of the console:\n" + "\n".join(f"  {x}" for x in self.console)
         return text
+
+
+class CommandTimeoutError(WaitTimeoutError):
+    """A command in a guest did not end in time.
+
+    Attributes:
+        command: The command as it was given to the guest's shell.
+        out: Its standard output so far.
+        err: Its standard error so far.
+    """
+
+    def __init__(self, message: str, *, command: str, out: str, err: str) -> None:
+        self.command = command
+        self.out = out
+        self.err = err
+        output = shorten(err or out)
+        hint = f"its output so far ends: {output[-500:]}" if output else "it has written nothing"
+        super().__init__(message, stage="command started", hint=hint)
 
 
 def shorten(text: str, limit: int = _OUTPUT_LIMIT) -> str:
