@@ -189,12 +189,6 @@ class Config:
             _parse_path,
         ),
     )
-    workdir_name: str = attrs.field(
-        default=".lago",
-        metadata=_setting(
-            "Name of the workdir that is made and searched when workdir_path is absent.", str
-        ),
-    )
     prefix_name: str = attrs.field(
         default="current",
         metadata=_setting(
@@ -359,6 +353,11 @@ class Config:
                     values[name] = value
         values.update(_check_arguments(arguments or {}))
         return cls(**values)
+
+    @property
+    def workdir(self) -> Path:
+        """The workdir that is made when none is named: ``workdir_path``, else ``.lago`` here."""
+        return self.workdir_path or Path(".lago")
 
     def render_ini(self) -> str:
         """Write all settings as a commented INI file: those at their default as comments."""

@@ -1,0 +1,112 @@
+"""The program lagoctl: its global options, and its verbs, each imported when it is used."""
+
+import inspect
+import os
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from lago_cli.failures import install_signal_handlers
+from lago_cli.options import PARAMETERS, Options, set_parameters
+
+_FAMILIES = {
+    "create": ("init", "up"),
+    "lifecycle": ("start", "stop", "shutdown", "cleanup", "destroy"),
+    "look": ("status", "list", "set-current"),
+    "shell": ("shell",),
+    "check": ("validate", "plan"),
+    "template": ("template",),
+    "machine": ("doctor", "generate-config", "completion"),
+}
+"""Verbs by the module of ``lago_cli.commands`` they live in, in the order of the help."""
+
+_HOMES = {verb: module for module, verbs in _FAMILIES.items() for verb in verbs}
+
+
+class _LazyGroup(TyperGroup):
+    """A group that imports a verb's module when the verb is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is typer's
+        return list(_HOMES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        module = _HOMES.get(cmd_name)
+        if module is None:
+            # Typer suggests from what the group holds.
+            self.commands = {verb: typer.core.TyperCommand(verb) for verb in _HOMES}
+            return None
+        return _load_family(module)[cmd_name]
+
+
+@cache
+def _load_family(module: str) -> Mapping[str, Any]:
+    """The verbs of a module, by name."""
+    family: Any = typer.main.get_command(import_module(f"lago_cli.commands.{module}").app)
+    return family.commands if isinstance(family, TyperGroup) else {family.name: family}
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"lagoctl {version('lago_sdk')}")
+        raise typer.Exit
+
+
+def _root(context: typer.Context, *, version: bool = False, **values: Any) -> None:  # noqa: ARG001
+    """Bring up a lab of virtual machines from one init file, and drive it.
+
+    The options below may stand before a verb or after it. Data goes to standard output,
+    everything else to standard error.
+    """
+    context.obj = Options(**values)
+
+
+_CONTEXT = inspect.Parameter(
+    "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+)
+_VERSION = inspect.Parameter(
+    "version",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ],
+)
+set_parameters(_root, [_CONTEXT, *PARAMETERS, _VERSION])
+_EXAMPLES = """\b
+Examples:
+  lagoctl up examples/two-vms/LagoInitFile
+  lagoctl status
+  lagoctl shell web uname -a
+  lagoctl destroy --yes"""
+
+
+def build_app(*, completes: bool = False) -> typer.Typer:
+    """Return the program.
+
+    Args:
+        completes: Be ready for a shell that asks how a word could go on.
+    """
+    program = typer.Typer(
+        name="lagoctl",
+        cls=_LazyGroup,
+        add_completion=completes,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    program.callback(epilog=_EXAMPLES)(_root)
+    return program
+
+
+def main() -> None:
+    """Run the program; the entry point of ``lagoctl``."""
+    install_signal_handlers()
+    build_app(completes="_LAGOCTL_COMPLETE" in os.environ)(prog_name="lagoctl")

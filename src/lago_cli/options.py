@@ -1,0 +1,104 @@
+"""The options that every verb takes, before its name or after it."""
+
+import dataclasses
+import enum
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+class Format(enum.StrEnum):
+    """How data is written."""
+
+    DEFAULT = "default"
+    JSON = "json"
+    YAML = "yaml"
+    FLAT = "flat"
+
+
+class LogLevel(enum.StrEnum):
+    """How much is told on standard error."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What the user said; ``None`` is "nothing"."""
+
+    out_format: Format | None = None
+    loglevel: LogLevel | None = None
+    logdepth: int | None = None
+    quiet: bool | None = None
+    workdir_path: Path | None = None
+    prefix_name: str | None = None
+    host: str | None = None
+
+    def merged(self, later: "Options") -> "Options":
+        """These options, overridden by those that *later* gives."""
+        given = {name: value for name, value in later.arguments().items() if value is not None}
+        return dataclasses.replace(self, **given)
+
+    def arguments(self) -> dict[str, Any]:
+        """The options by name, those not given as ``None``."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+_DECLARED: dict[str, Any] = {
+    "out_format": Annotated[
+        Format | None,
+        typer.Option(
+            "--format",
+            "-f",
+            "--out-format",
+            metavar="FORMAT",
+            help="default, json, yaml or flat. When absent: tables on a terminal, else default.",
+        ),
+    ],
+    "loglevel": Annotated[
+        LogLevel | None,
+        typer.Option("--loglevel", "-l", metavar="LEVEL", help="debug, info, warning or error."),
+    ],
+    "logdepth": Annotated[
+        int | None,
+        typer.Option("--logdepth", help="How deep nested stages are told; -1: all.", metavar="N"),
+    ],
+    "quiet": Annotated[
+        bool | None, typer.Option("--quiet", "-q", help="Tell warnings and errors only.")
+    ],
+    "workdir_path": Annotated[
+        Path | None,
+        typer.Option(
+            "--workdir-path",
+            "-w",
+            metavar="DIR",
+            help="The workdir. When absent: .lago here or in a directory above.",
+        ),
+    ],
+    "prefix_name": Annotated[
+        str | None,
+        typer.Option("--prefix-name", "-P", metavar="NAME", help="The prefix in the workdir."),
+    ],
+    "host": Annotated[
+        str | None,
+        typer.Option("--host", metavar="HOST", help="auto, private, system or a libvirt URI."),
+    ],
+}
+
+PARAMETERS = tuple(
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+    for name, annotation in _DECLARED.items()
+)
+"""The options as parameters of a function, for typer to read."""
+
+
+def set_parameters(function: Callable[..., None], parameters: Sequence[inspect.Parameter]) -> None:
+    """Make *function* look as if it were declared with *parameters*, which typer parses."""
+    function.__dict__["__signature__"] = inspect.Signature(parameters)
+    function.__annotations__ = {item.name: item.annotation for item in parameters}

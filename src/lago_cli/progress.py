@@ -1,0 +1,106 @@
+"""Events of the library as plain lines on standard error."""
+
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import typer
+
+from lago_cli.output import paint
+
+if TYPE_CHECKING:
+    from lago_sdk import Event, Note, StageFailed, StageFinished, StageStarted
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+class ProgressLines:
+    """An observer that writes a line for each stage that ends, and for each note once.
+
+    Args:
+        level: ``debug``, ``info``, ``warning`` or ``error``: what is less is left out.
+        depth: How deep nested stages are told; -1 is all of them.
+    """
+
+    def __init__(self, *, level: str = "info", depth: int = -1) -> None:
+        self._level = _LEVELS.index(level)
+        self._depth = depth
+        self._lock = threading.Lock()
+        self._nesting = threading.local()
+        self._told: set[str] = set()
+
+    def configure(self, *, level: str, depth: int) -> None:
+        """Change what is told."""
+        self._level = _LEVELS.index(level)
+        self._depth = depth
+
+    @property
+    def is_debug(self) -> bool:
+        """Whether everything is told."""
+        return self._shows("debug")
+
+    def say(self, message: str) -> None:
+        """Write a line of our own."""
+        if self._shows("info"):
+            self._write(message)
+
+    def __call__(self, event: "Event", /) -> None:
+        """Take note of *event*."""
+        from lago_sdk import Note, StageFailed, StageFinished, StageStarted
+
+        if isinstance(event, StageStarted):
+            self._started(event)
+        elif isinstance(event, StageFinished):
+            self._finished(event)
+        elif isinstance(event, StageFailed):
+            self._failed(event)
+        elif isinstance(event, Note):
+            self._noted(event)
+
+    def _started(self, event: "StageStarted") -> None:
+        self._nesting.depth = self._level_of_nesting() + 1
+        if self._shows("debug"):
+            self._write(f"[..] {_title(event)}")
+
+    def _finished(self, event: "StageFinished") -> None:
+        depth = self._leave()
+        if self._shows("info") and (self._depth < 0 or depth <= self._depth):
+            mark = paint("[ok]", "green", stream=sys.stderr)
+            detail = f": {event.detail}" if event.detail else ""
+            self._write(f"{mark} {_title(event)}{detail} ({event.seconds:.2f} s)")
+
+    def _failed(self, event: "StageFailed") -> None:
+        self._leave()
+        if self._shows("error"):
+            mark = paint("[!!]", "red", stream=sys.stderr)
+            self._write(f"{mark} {_title(event)} failed after {event.seconds:.2f} s")
+
+    def _noted(self, event: "Note") -> None:
+        with self._lock:
+            known = event.message in self._told
+            self._told.add(event.message)
+        if not known and self._shows("warning" if event.warning else "info"):
+            kind = "warning" if event.warning else "note"
+            color = "yellow" if event.warning else "cyan"
+            self._write(f"{paint(f'{kind}:', color, stream=sys.stderr)} {event.message}")
+
+    def _shows(self, level: str) -> bool:
+        return self._level <= _LEVELS.index(level)
+
+    def _level_of_nesting(self) -> int:
+        """How many stages of this thread are open; worker threads start from 0."""
+        depth: int = getattr(self._nesting, "depth", 0)
+        return depth
+
+    def _leave(self) -> int:
+        depth = self._level_of_nesting()
+        self._nesting.depth = max(depth - 1, 0)
+        return depth
+
+    def _write(self, line: str) -> None:
+        with self._lock:
+            typer.echo(line, err=True)
+
+
+def _title(event: "StageStarted | StageFinished | StageFailed") -> str:
+    return f"{event.stage} {event.subject}".rstrip()
