@@ -16,6 +16,8 @@ from lago_sdk.errors import HostError, LagoError, MissingToolError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+EMULATOR = f"qemu-system-{platform.machine()}"
+"""Name of the QEMU system emulator for this machine."""
 _TUN = Path("/dev/net/tun")
 _SYSCTL = Path("/proc/sys")
 _IDS_NEEDED = 65536
@@ -45,9 +47,9 @@ def get_emulator() -> str:
         MissingToolError: It is not installed.
     """
     red_hat = Path("/usr/libexec/qemu-kvm")
-    if process.find_tool(_emulator_name()) is None and red_hat.exists():
+    if process.find_tool(EMULATOR) is None and red_hat.exists():
         return os.fspath(red_hat)
-    return process.get_tool(_emulator_name())
+    return process.get_tool(EMULATOR)
 
 
 @lru_cache(maxsize=1)
@@ -86,7 +88,7 @@ def check_needs() -> None:
 def check_program(name: str) -> Finding:
     """Look for a program."""
     try:
-        path = get_emulator() if name == _emulator_name() else process.get_tool(name)
+        path = get_emulator() if name == EMULATOR else process.get_tool(name)
     except MissingToolError as error:
         return Finding(name=name, ok=False, message=error.message, hint=error.hint)
     return Finding(name=name, ok=True, message=path)
@@ -150,16 +152,12 @@ def check_namespaces() -> Finding:
     return Finding(name=name, ok=True, message="no sysctl forbids user namespaces")
 
 
-def _emulator_name() -> str:
-    return f"qemu-system-{platform.machine()}"
-
-
 def _list_programs() -> tuple[str, ...]:
     return _PROGRAMS if is_root() else (*_PROGRAMS, "newuidmap", "newgidmap")
 
 
 def _check_all() -> Iterator[Finding]:
-    for program in (*_list_programs(), _emulator_name()):
+    for program in (*_list_programs(), EMULATOR):
         yield check_program(program)
     yield _check_driver()
     yield _check_mount_points()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from lago_sdk.adapters.hosts.supervisor import MAX_MESSAGE, READY
+from lago_sdk.adapters.hosts.supervisor import MAX_MESSAGE, READY, STARTING
 from lago_sdk.errors import HostError
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ class Status:
     def is_ready(self) -> bool:
         """Whether libvirtd answers."""
         return self.state == READY
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether libvirtd has died: the supervisor does not start it again."""
+        return self.state not in {READY, STARTING}
 
 
 class Connection:

@@ -52,8 +52,8 @@ class PrivateHost:
         prefix_path: The prefix's directory; libvirtd's files and the logs go there.
         run_dir: Directory for sockets, made by `start` and removed by `end`; at most 88 bytes
             long. The same for every process that uses the prefix.
-        cache_dir: Where libvirtd caches what QEMU can do, shared between private hosts; with a
-            warm cache the start is some 0.7 s quicker.
+        cache_dir: The user's cache; ``libvirt`` in it, shared between private hosts, remembers
+            what QEMU can do, which makes their start some 0.1 to 0.7 s quicker.
         accel: What shall execute the guests' instructions.
         ephemeral: End the host with the process that started it, however that ends.
     """
@@ -72,7 +72,7 @@ class PrivateHost:
         self._files = HostFiles(prefix_path=prefix_path.resolve())
         self._run_dir = run_dir
         self._control = run_dir / rundir.CONTROL_SOCKET
-        self._cache_dir = cache_dir.resolve()
+        self._cache_dir = cache_dir.resolve() / "libvirt"
         self._accel = accel
         self._ephemeral = ephemeral
         self._hypervisor: LibvirtHypervisor | None = None
@@ -102,6 +102,8 @@ class PrivateHost:
     def start(self) -> None:
         """Bring it up, or wait for whoever is bringing it up; nothing happens when it is up.
 
+        One whose libvirtd has died is brought up anew: what ran in it could not be reached again.
+
         Raises:
             HostError: It cannot be brought up; the message quotes the logs, the hint says what to
                 install or allow. Nothing is left running.
@@ -114,7 +116,8 @@ class PrivateHost:
         self._files.directory.mkdir(parents=True, exist_ok=True)
         with self._hold_lock():
             begin = self._log_sizes()
-            if self._find_status() is None:
+            status = self._find_status()
+            if status is None or status.is_broken:
                 self._end()
                 self._spawn()
             self._wait(begin)
