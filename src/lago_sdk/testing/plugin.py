@@ -1,0 +1,75 @@
+"""Fixtures for pytest, there wherever lago_sdk is installed.
+
+::
+
+    def test_web_answers(lago_prefix):
+        lago_prefix.vms["web"].ssh("wget -q -O - http://db").check()
+
+``lago_prefix`` is a running prefix, brought up once for each test module and destroyed after
+it. It is made from ``lago_init_file``: the ini option of that name, ``LagoInitFile`` beside the
+test module when it is not set. Override either fixture to say otherwise.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lago_sdk.config import Config
+    from lago_sdk.prefix import Prefix
+
+_INIT_FILE = "LagoInitFile"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare our options."""
+    group = parser.getgroup("lago")
+    group.addoption(
+        "--lago-keep",
+        action="store_true",
+        help="leave prefixes running after the tests, to look at them",
+    )
+    parser.addini(
+        "lago_init_file",
+        help=f"init file of the fixture lago_prefix; default: {_INIT_FILE} beside the test module",
+        default="",
+    )
+
+
+@pytest.fixture(scope="session")
+def lago_config() -> Config:
+    """Settings of all prefixes of the session: those of files and environment."""
+    from lago_sdk import Config
+
+    return Config.load()
+
+
+@pytest.fixture(scope="module")
+def lago_init_file(request: pytest.FixtureRequest) -> Path:
+    """The init file that ``lago_prefix`` is made from."""
+    configured = str(request.config.getini("lago_init_file"))
+    if configured:
+        return request.config.rootpath / configured
+    return request.path.parent / _INIT_FILE
+
+
+@pytest.fixture(scope="module")
+def lago_prefix(
+    lago_init_file: Path,
+    lago_config: Config,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Prefix]:
+    """A running prefix, the same for all tests of the module."""
+    from lago_sdk import Prefix
+
+    keep = bool(request.config.getoption("--lago-keep"))
+    workdir = tmp_path_factory.mktemp("lago") / "workdir"
+    with Prefix.create(lago_init_file, workdir=workdir, config=lago_config, keep=keep) as prefix:
+        prefix.start()
+        yield prefix

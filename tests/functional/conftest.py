@@ -1,0 +1,134 @@
+"""Real VMs: where they run, the template they boot, and the promise that nothing is left.
+
+Outside of a sandbox tests run on private hosts, inside on the system libvirtd of the sandbox
+(see sandbox.py). What is missing on the machine makes them fail, not skip.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from functional.sandbox import is_inside
+
+from lago_sdk import Config, Prefix, build_template, list_templates
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+PrefixMaker = Callable[..., Prefix]
+Lagoctl = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "root_only: needs to be root")
+    config.addinivalue_line("markers", "private_only: is about private hosts")
+    config.addinivalue_line("markers", "system_only: is about the system host")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what is about another host or user than this run's."""
+    unfit = {"private_only" if is_inside() else "system_only"}
+    if os.geteuid() != 0:
+        unfit.add("root_only")
+    out = [item for item in items if any(item.get_closest_marker(name) for name in unfit)]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in out]
+
+
+@pytest.fixture(scope="session", params=["system" if is_inside() else "private"])
+def host(request: pytest.FixtureRequest) -> str:
+    """The kind of host that this run's prefixes are on."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def base_config() -> Config:
+    """Settings of the environment, as the scripts set them."""
+    return Config.load()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tiny(base_config: Config) -> str:
+    """The template that tests boot; built where the store lacks it."""
+    if not any(template.name == "tiny" for template in list_templates(config=base_config)):
+        build_template("tiny", config=base_config)
+    return "tiny"
+
+
+@pytest.fixture
+def config(host: str) -> Config:
+    """Settings of one test."""
+    return Config.load({"host": host})
+
+
+@pytest.fixture
+def two_vms() -> Path:
+    """The example's init file: web and db on one NAT net."""
+    return EXAMPLES / "two-vms" / "LagoInitFile"
+
+
+@pytest.fixture
+def make_prefix(tmp_path: Path, config: Config) -> Iterator[PrefixMaker]:
+    """Make prefixes in workdirs of the test's own; all are destroyed after it."""
+    made: list[Prefix] = []
+
+    def make(spec: object, *, name: str = "default", **options: object) -> Prefix:
+        settings = {"workdir": tmp_path / "workdir", "config": config, "name": name, **options}
+        prefix = Prefix.create(spec, **settings)  # type: ignore[arg-type]
+        made.append(prefix)
+        return prefix
+
+    yield make
+    for prefix in reversed(made):
+        if prefix.path.exists():
+            prefix.destroy()
+
+
+@pytest.fixture
+def lagoctl(tmp_path: Path, host: str) -> Iterator[Lagoctl]:
+    """Run lagoctl in a directory of the test's own; what it made is destroyed after the test."""
+    directory = tmp_path / "shell"
+    directory.mkdir()
+    environ = {**os.environ, "LAGO_HOST": host}
+
+    def run(*arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "lago_cli", *arguments],
+            cwd=directory,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            stdin=subprocess.DEVNULL,
+        )
+        if code is not None:
+            assert done.returncode == code, f"{done.args}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    yield run
+    if (directory / ".lago").exists():
+        run("destroy", "--yes", "--all-prefixes")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fail where a process of a test's prefix outlives the session."""
+    base = str(tmp_path_factory.getbasetemp())
+    yield
+    left = {pid: command for pid, command in list_processes() if base in command}
+    assert left == {}, "processes of tests are still running"
+
+
+def list_processes() -> Iterator[tuple[int, str]]:
+    """Other processes that we may see, with their command lines."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        yield int(entry.name), b" ".join(words).decode(errors="replace")
