@@ -23,6 +23,7 @@ from lago_sdk.service.start import Starter, StartReport
 from lago_sdk.service.status import observe_states, prefix_status
 from lago_sdk.service.stop import destroy_prefix, shut_down_vms, stop_vms
 from lago_sdk.service.store import PrefixStore
+from lago_sdk.spec.prefix import PrefixSpec
 from lago_sdk.vm import VM
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from lago_sdk.service.status import PrefixStatus
     from lago_sdk.service.store import PrefixRecord
     from lago_sdk.service.world import World
-    from lago_sdk.spec.prefix import PrefixSpec
     from lago_sdk.state import NetState, VMState
 
 
@@ -91,10 +91,9 @@ class Prefix:
             HostError: This machine cannot run it; nothing was made.
             TemplateError: A template cannot be had; nothing was made.
         """
-        from lago_sdk.codec import structure_spec
         from lago_sdk.workdir import Workdir
 
-        checked = structure_spec(spec)
+        checked = PrefixSpec.of(spec)
         settings = config or Config.load()
         uuid = uuid4().hex
         record = decide_record(settings, uuid=uuid, ephemeral=ephemeral)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lago_sdk.config import Config
 from lago_sdk.events import ignore
+from lago_sdk.spec.prefix import PrefixSpec
 
 if TYPE_CHECKING:
     import os
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from lago_sdk.adapters.hosts.findings import Finding
     from lago_sdk.events import Observer
     from lago_sdk.plan.models import Plan
-    from lago_sdk.spec.prefix import PrefixSpec
     from lago_sdk.spec.problems import Problem
     from lago_sdk.templates.store import Template
 
@@ -30,7 +30,8 @@ def check_init_file(path: str | os.PathLike[str]) -> tuple[Problem, ...]:
     """
     from lago_sdk.codec import check_file
 
-    return check_file(path)
+    _, problems = check_file(path)
+    return problems
 
 
 def plan_spec(
@@ -49,12 +50,11 @@ def plan_spec(
     Raises:
         SpecError: The spec is wrong; carries every problem.
     """
-    from lago_sdk.codec import structure_spec
     from lago_sdk.connect import open_store
     from lago_sdk.plan.planner import plan_prefix
     from lago_sdk.service.disks import find_images
 
-    checked = structure_spec(spec)
+    checked = PrefixSpec.of(spec)
     images = find_images(checked, open_store(config or Config.load()), fetch=False)
     return plan_prefix(checked, uuid=uuid, images=images)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import TYPE_CHECKING
 
 import attrs
@@ -12,6 +13,7 @@ from lago_sdk.spec.vm import VMSpec
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
     from typing import Self
 
 
@@ -49,6 +51,22 @@ class PrefixSpec:
                 return net
         hint = suggest(name, (net.name for net in self.nets))
         raise NetNotFoundError(f"the prefix has no net {name!r}", hint=hint)
+
+    @classmethod
+    def of(cls, source: Self | Mapping[str, object] | str | os.PathLike[str]) -> Self:
+        """Return the spec that *source* is or describes.
+
+        Args:
+            source: A spec, a mapping of the shape of an init file, or the path of one.
+
+        Raises:
+            SpecError: With every problem at once.
+        """
+        from lago_sdk.codec import load_spec, structure_spec
+
+        if isinstance(source, str | PathLike):
+            return load_spec(source, cls)
+        return structure_spec(source, cls)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
