@@ -9,16 +9,15 @@ cloud-init's NoCloud documentation for the label ``cidata``.
 
 from __future__ import annotations
 
-import os
 import struct
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from lago_sdk.adapters.files import write_atomic
 from lago_sdk.errors import ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 LABEL = "cidata"
 """Lower case, which every version of cloud-init looks for."""
@@ -62,26 +61,10 @@ class SeedIso:
             files: Content by name, for example ``user-data``.
 
         Raises:
-            ImageError: A name does not fit the format, or *path* cannot be written.
+            ImageError: A name does not fit the format.
+            LagoError: *path* cannot be written.
         """
-        data = render_iso(files, label=LABEL)
-        try:
-            _write(path, data)
-        except OSError as error:
-            raise ImageError(f"cannot write the seed {path}: {error.strerror}") from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        write_atomic(path, render_iso(files, label=LABEL), mode=0o600)
 
 
 def render_iso(files: Mapping[str, bytes], *, label: str) -> bytes:

@@ -37,19 +37,18 @@ def build_template(
         TemplateError: It cannot be built, or the store cannot be written.
     """
     recipe = get_recipe(name)
-    with store.locked(name, observer) as scratch:
+    with store.locked(name, observer) as shelf:
         if not force:
             for template in store.list(name):
                 if template.image.metadata.get(RECIPE) == recipe.version:
                     return template
-        work = scratch / "build"
+        work = shelf.scratch / "build"
         work.mkdir()
         built = recipe.build(work, observer)
         with stage(observer, "add to the store", name) as running:
             version = f"{recipe.version}-{digest(built.path).partition(':')[2][:12]}"
             running.tell(version)
-            return store.add(
-                name,
+            return shelf.add(
                 version,
                 built.path,
                 timestamp=time.time(),

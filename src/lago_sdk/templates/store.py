@@ -15,17 +15,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
-from lago_sdk.errors import TemplateError, TemplateNotFoundError, suggest
+from lago_sdk.adapters.files import lock, remove_tree
+from lago_sdk.errors import LockedError, TemplateError, TemplateNotFoundError, suggest
 from lago_sdk.events import Note, Observer, ignore
 from lago_sdk.plan.models import Image
 from lago_sdk.spec.disk import DiskFormat
@@ -107,57 +109,6 @@ class TemplateStore:
         """
         return self.get_template(name, version).image
 
-    def add(
-        self,
-        name: str,
-        version: str,
-        image: Path,
-        *,
-        timestamp: float,
-        size: int,
-        image_format: DiskFormat = DiskFormat.QCOW2,
-        metadata: Mapping[str, object] | None = None,
-        observer: Observer = ignore,
-    ) -> Template:
-        """Take *image* into the store; an entry that is there already is kept as it is.
-
-        Args:
-            name: The template's name.
-            version: Its version.
-            image: The image file: moved when it is on the store's file system, else copied.
-            timestamp: When it was made, in seconds since the epoch.
-            size: Bytes that a guest sees.
-            image_format: Its format.
-            metadata: The template's facts, JSON-compatible.
-            observer: Told when another process has to be waited for.
-
-        Raises:
-            TemplateError: A name is unusable, or the store cannot be written.
-        """
-        entry = self._entry(name, version)
-        with self.locked(name, observer) as scratch:
-            if (entry / _RECORD).exists():
-                return _read(entry / _RECORD)
-            try:
-                new = Path(tempfile.mkdtemp(dir=scratch))
-                stored = new / f"image.{_suffix(image_format)}"
-                shutil.move(image, stored)
-                record = {
-                    "schema": _SCHEMA,
-                    "timestamp": timestamp,
-                    "image": stored.name,
-                    "format": image_format.value,
-                    "size": size,
-                    "digest": digest(stored),
-                    "metadata": dict(metadata or {}),
-                }
-                (new / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
-                _publish(new, entry)
-            except OSError as error:
-                message = f"cannot add the template {name!r} to {self.path}: {error.strerror}"
-                raise TemplateError(message) from error
-        return _read(entry / _RECORD)
-
     def verify(self, name: str, version: str | None = None) -> Template:
         """Check that a stored image still is what was added.
 
@@ -180,39 +131,29 @@ class TemplateStore:
         return template
 
     @contextmanager
-    def locked(self, name: str, observer: Observer = ignore) -> Iterator[Path]:
-        """Hold the lock of the template *name*; the value is an empty scratch directory.
+    def locked(self, name: str, observer: Observer = ignore) -> Iterator[Shelf]:
+        """Hold the lock of the template *name*; others that want it wait.
 
-        The scratch directory is on the store's file system and is removed at the end. The lock
-        may be taken again by the thread that holds it; the scratch directory is shared then.
+        Args:
+            name: The template.
+            observer: Told when somebody else has to be waited for.
 
         Raises:
-            TemplateError: The store cannot be written.
+            TemplateError: *name* is unusable.
+            LagoError: The store cannot be written.
         """
-        from filelock import FileLock, Timeout
-
         locks, scratch = self.path / ".locks", self.path / ".tmp" / check_name(name)
         try:
             locks.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(locks / f"{name}.lock", is_singleton=True)
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                observer(Note(message=f"another process is at the template {name!r}; waiting"))
-                lock.acquire()
         except OSError as error:
-            message = f"cannot lock the template {name!r} in {self.path}: {error.strerror}"
-            raise TemplateError(message) from error
-        outermost = lock.lock_counter == 1
-        try:
-            if outermost:
-                shutil.rmtree(scratch, ignore_errors=True)
-                scratch.mkdir(parents=True)
-            yield scratch
-        finally:
-            if outermost:
-                shutil.rmtree(scratch, ignore_errors=True)
-            lock.release()
+            raise TemplateError(f"cannot make the store {self.path}: {error.strerror}") from error
+        with _lock(locks / f"{name}.lock", f"make the template {name}", observer):
+            remove_tree(scratch)
+            scratch.mkdir(parents=True)
+            try:
+                yield Shelf(path=self.path / name, scratch=scratch)
+            finally:
+                remove_tree(scratch)
 
     def _entry(self, name: str, version: str) -> Path:
         return self.path / check_name(name) / check_name(version)
@@ -229,6 +170,72 @@ class TemplateStore:
             return TemplateNotFoundError(message, hint=f"make it: lagoctl template build {name}")
         names = {template.name for template in self.list()} | set(RECIPES)
         return TemplateNotFoundError(message, hint=suggest(name, names))
+
+
+@attrs.frozen(kw_only=True)
+class Shelf:
+    """The place of one template in a store, while its lock is held."""
+
+    path: Path
+    """Directory of its versions."""
+    scratch: Path
+    """A directory on the store's file system; removed when the lock is given back."""
+
+    def add(
+        self,
+        version: str,
+        image: Path,
+        *,
+        timestamp: float,
+        size: int,
+        image_format: DiskFormat = DiskFormat.QCOW2,
+        metadata: Mapping[str, object] | None = None,
+    ) -> Template:
+        """Take *image* into the store; a version that is there already is kept as it is.
+
+        Args:
+            version: Its version.
+            image: The image file: moved when it is on the store's file system, else copied.
+            timestamp: When it was made, in seconds since the epoch.
+            size: Bytes that a guest sees.
+            image_format: Its format.
+            metadata: The template's facts, JSON-compatible.
+
+        Raises:
+            TemplateError: *version* is unusable, or the store cannot be written.
+        """
+        entry = self.path / check_name(version)
+        if not (entry / _RECORD).exists():
+            try:
+                new = Path(tempfile.mkdtemp(dir=self.scratch))
+                stored = new / f"image.{_suffix(image_format)}"
+                shutil.move(image, stored)
+                record = {
+                    "schema": _SCHEMA,
+                    "timestamp": timestamp,
+                    "image": stored.name,
+                    "format": image_format.value,
+                    "size": size,
+                    "digest": digest(stored),
+                    "metadata": dict(metadata or {}),
+                }
+                (new / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
+                _publish(new, entry)
+            except OSError as error:
+                message = f"cannot add to the store {self.path}: {error.strerror}"
+                raise TemplateError(message) from error
+        return _read(entry / _RECORD)
+
+
+@contextmanager
+def _lock(path: Path, purpose: str, observer: Observer) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock(path, timeout=0, purpose=purpose))
+        except LockedError as error:
+            observer(Note(message=f"waiting: {error.message}"))
+            stack.enter_context(lock(path, timeout=math.inf, purpose=purpose))
+        yield
 
 
 def check_name(name: str) -> str:
