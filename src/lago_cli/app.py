@@ -14,15 +14,35 @@ from lago_cli.failures import install_signal_handlers
 from lago_cli.options import PARAMETERS, Options, set_parameters
 
 _FAMILIES = {
-    "create": ("init", "up"),
-    "lifecycle": ("start", "stop", "shutdown", "cleanup", "destroy"),
-    "look": ("status", "list", "set-current"),
-    "shell": ("shell",),
-    "check": ("validate", "plan"),
-    "template": ("template",),
-    "machine": ("doctor", "generate-config", "completion"),
+    "create": {
+        "init": "Make a prefix from an init file; nothing runs yet.",
+        "up": "Bring up the lab of an init file: init, start and wait.",
+    },
+    "lifecycle": {
+        "start": "Start VMs, with their nets, and wait until ssh answers.",
+        "stop": "Power off VMs at once.",
+        "shutdown": "Ask guests to power off, and wait until they have.",
+        "cleanup": "Stop everything of the prefix and keep its files.",
+        "destroy": "Remove the prefix for good: VMs, nets, leases and files.",
+    },
+    "look": {
+        "status": "Show the VMs and nets: their state and addresses.",
+        "list": "List the prefixes of the workdir.",
+        "set-current": "Make a prefix the one that verbs work on.",
+    },
+    "shell": {"shell": "Open a shell in a guest, or run a command or script there."},
+    "check": {
+        "validate": "Check init files and print every problem, as compilers do.",
+        "plan": "Show what a lab would be, without making anything.",
+    },
+    "template": {"template": "Build and list templates, the images that VMs start from."},
+    "machine": {
+        "doctor": "Look whether this machine can run VMs.",
+        "generate-config": "Print every setting, its value and meaning, as a file.",
+        "completion": "Print the script by which a shell completes our words.",
+    },
 }
-"""Verbs by the module of ``lago_cli.commands`` they live in, in the order of the help."""
+"""Verbs and their summaries, by the module of ``lago_cli.commands`` that they live in."""
 
 _HOMES = {verb: module for module, verbs in _FAMILIES.items() for verb in verbs}
 
@@ -32,6 +52,11 @@ class _LazyGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is typer's
         return list(_HOMES)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write the verbs without importing them; building them all would double the time."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([row for verbs in _FAMILIES.values() for row in verbs.items()])
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         module = _HOMES.get(cmd_name)
@@ -101,6 +126,7 @@ def build_app(*, completes: bool = False) -> typer.Typer:
         pretty_exceptions_enable=False,
         no_args_is_help=True,
         context_settings={"help_option_names": ["-h", "--help"]},
+        subcommand_metavar="VERB [ARGS]...",
     )
     program.callback(epilog=_EXAMPLES)(_root)
     return program
