@@ -120,7 +120,7 @@ ensure_venv() {
     [[ -d $directory ]] || "$python" -m venv "$directory" ||
         die "$python cannot make virtual environments: is its venv module installed?"
     borrow_libvirt "$directory"
-    "$directory/bin/pip" install --quiet --disable-pip-version-check "$ROOT$extra" ||
+    "$directory/bin/pip" install -qq --disable-pip-version-check "$ROOT$extra" ||
         die "pip could not install the package; what it said stands above"
     printf '%s\n' "$wanted" >"$directory/.fingerprint"
 }

@@ -12,13 +12,13 @@ test module when it is not set. Override either fixture to say otherwise.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from lago_sdk.config import Config
     from lago_sdk.prefix import Prefix
