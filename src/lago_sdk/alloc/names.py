@@ -19,9 +19,11 @@ _SHORT_UUID = 4
 _LONG_UUID = 8
 
 _DEVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
+_FILE_STEM = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", re.ASCII)
 _UNSAFE_IN_FILES = re.compile(r"[^A-Za-z0-9_.-]", re.ASCII)
 _MAX_FILE_PART = 100
-"""Characters of a VM's or disk's name that go into a file name; ext4 takes 255 in all."""
+_MAX_FILE_STEM = 200
+"""Characters of a file name before its suffix; file systems take 255 bytes in all."""
 
 
 def prefixed_name(uuid: str, name: str, max_length: int | None = None) -> str:
@@ -77,10 +79,10 @@ def allocate_file_stem(*parts: str, taken: Collection[str]) -> str:
     hash added, which is added also where the plain stem is in *taken*.
     """
     plain = "_".join(parts)
+    if len(plain) <= _MAX_FILE_STEM and _FILE_STEM.fullmatch(plain) and plain not in taken:
+        return plain
     safe = "_".join(_UNSAFE_IN_FILES.sub("_", part)[:_MAX_FILE_PART] for part in parts)
     safe = safe if not safe.startswith(".") else f"_{safe}"
-    if safe == plain and safe not in taken:
-        return safe
     attempt = 0
     while True:
         # A NUL cannot be in a name, so ("a_b", "c") and ("a", "b_c") hash differently.

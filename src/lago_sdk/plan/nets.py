@@ -77,6 +77,7 @@ def plan_nets(
     uuid: str,
     taken: Taken,
     management: Sequence[str],
+    main_dns: str | None,
     dns_records: Mapping[str, tuple[DnsRecord, ...]],
     nic_macs: Iterable[str],
     problems: list[Problem],
@@ -88,6 +89,7 @@ def plan_nets(
         uuid: The prefix's uuid.
         taken: What others use.
         management: Names of the management nets, sorted.
+        main_dns: The management net whose DNS server the other nets forward to.
         dns_records: What each net's DNS server answers; nets without one are absent.
         nic_macs: MACs that bridges may not have.
         problems: What is wrong is added here.
@@ -95,7 +97,8 @@ def plan_nets(
     names = set(taken.names)
     names.update(draft.spec.bridge for draft in drafts.values() if draft.spec.bridge)
     macs = set(nic_macs)
-    forward = _find_forward(drafts, management)
+    main = None if main_dns is None else drafts[main_dns]
+    forward = None if main is None or main.is_bridge else main.gateway
     plans = []
     for name, draft in drafts.items():
         device = allocate_device_name(uuid, name, names)
@@ -274,11 +277,3 @@ def _plan_dhcp_range(
     ]
     problems.extend(bad)
     return None if bad else (IPv4Address(first), IPv4Address(last))
-
-
-def _find_forward(drafts: Mapping[str, NetDraft], management: Sequence[str]) -> IPv4Address | None:
-    """Return where other nets forward DNS to: Lago takes the last management net by name."""
-    serving = [drafts[name] for name in management if not drafts[name].is_bridge]
-    marked = [draft for draft in serving if draft.spec.main_dns]
-    chosen = marked or serving
-    return chosen[-1].gateway if chosen else None

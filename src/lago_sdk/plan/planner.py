@@ -14,7 +14,7 @@ from lago_sdk.plan.facts import Taken
 from lago_sdk.plan.models import Plan, VMPlan
 from lago_sdk.plan.nets import find_dns_domain, plan_nets, plan_subnets
 from lago_sdk.plan.nics import plan_nics
-from lago_sdk.spec.management import management_nets
+from lago_sdk.spec.management import main_dns_net, management_nets, management_of
 from lago_sdk.spec.vm import Bootstrap
 
 if TYPE_CHECKING:
@@ -62,8 +62,9 @@ def plan_prefix(
     problems: list[Problem] = []
     management = management_nets(spec)
     drafts = plan_subnets(spec, taken, problems)
-    management_of = _find_management(spec.vms, frozenset(management))
-    nics = plan_nics(spec.vms, drafts, uuid=uuid, management=management_of, problems=problems)
+    marked = frozenset(management)
+    nets_of = {vm.name: net for vm in spec.vms if (net := management_of(vm, marked)) is not None}
+    nics = plan_nics(spec.vms, drafts, uuid=uuid, management=nets_of, problems=problems)
     every_nic = [nic for found in nics.values() for nic in found]
     records = plan_dns(drafts, every_nic, management=management, problems=problems)
     nets = plan_nets(
@@ -71,25 +72,15 @@ def plan_prefix(
         uuid=uuid,
         taken=taken,
         management=management,
+        main_dns=main_dns_net(spec),
         dns_records=records,
         nic_macs=(nic.plan.mac for nic in every_nic),
         problems=problems,
     )
     if problems:
         raise SpecError(problems)
-    vms = _plan_vms(spec.vms, uuid, nics, management_of, drafts, images)
+    vms = _plan_vms(spec.vms, uuid, nics, nets_of, drafts, images)
     return Plan(uuid=uuid, vms=vms, nets=nets)
-
-
-def _find_management(vms: Sequence[VMSpec], management: frozenset[str]) -> dict[str, str]:
-    """Return the management net of each VM that touches one."""
-    found: dict[str, str] = {}
-    for vm in vms:
-        for nic in vm.nics:
-            if nic.net in management:
-                found[vm.name] = nic.net
-                break
-    return found
 
 
 def _plan_vms(
