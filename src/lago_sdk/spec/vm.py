@@ -113,6 +113,14 @@ class VMSpec:
     disks: tuple[DiskSpec, ...] = attrs.field(
         default=(), metadata=key("disks", "Disks; the first is the one that boots.")
     )
+    ova: str | None = attrs.field(
+        default=None,
+        metadata=key(
+            "url",
+            "With `type: ova`: archive whose disks, memory and CPUs the VM takes; a path or a URL.",
+            example="appliance.ova",
+        ),
+    )
     vm_type: str | None = attrs.field(
         default=None, metadata=key("vm-type", "Kind of VM; a plugin's name.", example="default")
     )
