@@ -73,7 +73,7 @@ def wait_by_hand(prefix: Prefix, vm: VMPlan, port: int) -> None:
         host_key_alias=vm.name,
     )
     guest = SSHGuest(
-        target, lambda host, to, *, timeout: socket.create_connection((host, to), timeout)
+        target, lambda host, to, timeout: socket.create_connection((host, to), timeout)
     )
     guest.wait(timeout=300, explain=lambda: "started by hand")
     guest.close()

@@ -11,6 +11,8 @@ from lago_sdk.service.store import PrefixRecord
 from lago_sdk.service.world import World
 
 if TYPE_CHECKING:
+    import socket
+
     from lago_sdk.adapters.hosts.findings import Finding
     from lago_sdk.config import Config
     from lago_sdk.events import Observer
@@ -56,10 +58,13 @@ def connect(
 
     host = _create_host(layout, uuid=uuid, record=record, config=config)
 
+    def dial(address: str, port: int, timeout: float) -> socket.socket:
+        return host.dial(address, port, timeout=timeout)
+
     def open_guest(target: SSHTarget) -> Guest:
         from lago_sdk.adapters.ssh import SSHGuest
 
-        return SSHGuest(target, host.dial)
+        return SSHGuest(target, dial)
 
     return World(
         config=config,
