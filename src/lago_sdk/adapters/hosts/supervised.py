@@ -52,9 +52,7 @@ def end_process(pidfd: int, control: Path) -> None:
         HostError: It does not end, not even when it is killed.
     """
     try:
-        with suppress(HostError), Connection(control) as connection:
-            connection.send({"do": "end"})
-        if _wait_end(pidfd, _POLITE_SECONDS):
+        if _ask_to_end(control) and _wait_end(pidfd, _POLITE_SECONDS):
             return
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
@@ -65,6 +63,16 @@ def end_process(pidfd: int, control: Path) -> None:
             )
     finally:
         os.close(pidfd)
+
+
+def _ask_to_end(control: Path) -> bool:
+    """Whether the supervisor could be asked."""
+    try:
+        with Connection(control) as connection:
+            connection.send({"do": "end"})
+    except HostError:
+        return False
+    return True
 
 
 def _wait_end(pidfd: int, seconds: float) -> bool:
