@@ -16,8 +16,10 @@ Scalar: TypeAlias = str | int | float | bool | None
 Data: TypeAlias = "Mapping[str, Data] | Sequence[Data] | Scalar"
 
 _INDENT = "    "
-_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./+@-]*(?: [A-Za-z0-9_./+@-]+)*")
+_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./+@-]*(?: [A-Za-z0-9_./+@-]+)*")
 """Text that YAML takes for a string without quotes, unless it is one of the words below."""
+_UNPRINTABLE = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""What JSON strings may hold as it is and YAML may not."""
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n", ".inf", ".nan"})
 
 
@@ -95,7 +97,8 @@ def _yaml(data: Data, indent: str = "") -> Iterator[str]:
 def _yaml_scalar(value: Data) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _text(value: Data) -> str:

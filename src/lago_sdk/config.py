@@ -441,8 +441,8 @@ def _check_arguments(arguments: Mapping[str, object]) -> dict[str, object]:
         if name not in known:
             raise ConfigError(f"there is no setting {name!r}", hint=suggest(name, known))
         if value is not None:
-            text = isinstance(value, str)
-            values[name] = _parse_value(name, str(value), "argument") if text else value
+            is_text = isinstance(value, (str, Path))
+            values[name] = _parse_value(name, str(value), "argument") if is_text else value
     return values
 
 
