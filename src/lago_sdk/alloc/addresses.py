@@ -6,6 +6,7 @@ an address that it keeps.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ class AddressPool:
             self.first += 1
             self.last -= 1 if subnet.version == 4 else 0
         self._used = set(reserved)
-        # The first host is the gateway's by custom; it stays free where the gateway is elsewhere.
-        self._next = min(self.first + 1, self.last)
+        # The first host is the gateway's by custom; where the gateway is elsewhere it comes last.
+        self._order = chain(range(self.first + 1, self.last + 1), (self.first,))
 
     def __contains__(self, address: int) -> bool:
         """Whether *address* can be a host of the subnet, taken or not."""
@@ -45,22 +46,12 @@ class AddressPool:
         return True
 
     def allocate(self) -> int | None:
-        """Take the smallest free address from the second host on; ``None`` when all are taken."""
-        while self._next <= self.last:
-            address = self._next
-            self._next += 1
+        """Take the smallest free address from the second host on, the first host after all others.
+
+        Returns:
+            The address; ``None`` when all are taken.
+        """
+        for address in self._order:
             if self.take(address):
                 return address
         return None
-
-
-def graft_host(subnet: IPv4Network, text: str) -> int | None:
-    """Return the address of *subnet* with the last octet of *text*; ``None`` when that is none.
-
-    Lago's rule for static addresses on subnets that it gave out: ``0.0.0.10``, ``300.300.300.10``
-    and ``10`` all ask for host 10, so an init file need not know the subnet.
-    """
-    last = text.rpartition(".")[2]
-    if not (last.isascii() and last.isdecimal() and len(last) <= 3 and int(last) <= 0xFF):
-        return None
-    return int(subnet.network_address) & 0xFFFFFF00 | int(last)

@@ -13,18 +13,14 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import attrs
 
 from lago_sdk.alloc.ranges import RangeSet
+from lago_sdk.spec.addresses import AUTO_PREFIX, LEASABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-FIRST_LEASABLE = 200
-LAST_LEASABLE = 255
-"""Third octets of the subnets that are given out; as Lago 0.46 has them."""
-_LEASABLE_BASE = 0xC0A80000
-"""192.168.0.0"""
-
 _ULA_BASE = 0xFD8F_1391_3A82 << 80
 """``fd8f:1391:3a82::/48``, the unique local prefix that Lago's nets are in."""
+_LOW_64 = (1 << 64) - 1
 _FIRST_SPARE_ID = 0x1000
 """Subnet ids from here on are nobody's third octet written in decimal digits."""
 _LAST_SPARE_ID = 0xFFFF
@@ -65,14 +61,6 @@ class SubnetAllocation6:
 
     subnets: Mapping[str, IPv6Network]
     conflicts: tuple[SubnetConflict, ...]
-
-
-def is_leasable(address: int) -> bool:
-    """Whether an IPv4 address, as a number, lies in 192.168.200.0 … 192.168.255.255."""
-    return (
-        address & 0xFFFF0000 == _LEASABLE_BASE
-        and FIRST_LEASABLE <= address >> 8 & 0xFF <= LAST_LEASABLE
-    )
 
 
 def allocate_subnets(
@@ -120,14 +108,14 @@ def allocate_subnets6(
         if isinstance(ask, IPv6Network):
             continue
         octet = None if ask is None else int(ask.network_address) >> 8 & 0xFF
-        subnet = None if octet is None else _ula(int(str(octet), 16))
-        if subnet is not None and _take(used, subnet, name) is None:
-            subnets[name] = subnet
+        subnet_id = None if octet is None else int(str(octet), 16)
+        if subnet_id is not None and _take_ula(used, subnet_id, name):
+            subnets[name] = _ula(subnet_id)
         else:
             pending.append(name)
     spare = _FIRST_SPARE_ID
     for name in pending:
-        while spare <= _LAST_SPARE_ID and _take(used, _ula(spare), name) is not None:
+        while spare <= _LAST_SPARE_ID and not _take_ula(used, spare, name):
             spare += 1
         if spare > _LAST_SPARE_ID:
             conflicts = (*conflicts, SubnetConflict(net=name, other=None))
@@ -165,10 +153,17 @@ def _ranges_of(taken: Iterable[_Network]) -> RangeSet:
 
 
 def _free_subnets(used: RangeSet) -> Iterator[IPv4Network]:
-    for octet in range(FIRST_LEASABLE, LAST_LEASABLE + 1):
-        first = _LEASABLE_BASE | octet << 8
-        if used.find_overlap(first, first | 0xFF) is None:
-            yield IPv4Network((first, 24))
+    first, last = map(int, LEASABLE)
+    size = 1 << (32 - AUTO_PREFIX)
+    for base in range(first, last, size):
+        if used.find_overlap(base, base + size - 1) is None:
+            yield IPv4Network((base, AUTO_PREFIX))
+
+
+def _take_ula(used: RangeSet, subnet_id: int, owner: str) -> bool:
+    # On numbers: a network object for each of tens of thousands of tries takes seconds.
+    first = _ULA_BASE | subnet_id << 64
+    return used.add(first, first | _LOW_64, owner) is None
 
 
 def _ula(subnet_id: int) -> IPv6Network:

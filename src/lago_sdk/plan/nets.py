@@ -12,6 +12,7 @@ from lago_sdk.alloc.macs import allocate_bridge_mac
 from lago_sdk.alloc.names import allocate_device_name
 from lago_sdk.alloc.subnets import allocate_subnets, allocate_subnets6
 from lago_sdk.plan.models import DhcpHost, NetPlan
+from lago_sdk.spec.addresses import has_ip4, has_ip6, parse_ip4, subnet_of
 from lago_sdk.spec.net import NetSpec, NetType, SubnetChoice
 from lago_sdk.spec.problems import Problem
 
@@ -28,7 +29,6 @@ DEFAULT_DNS_DOMAIN = "lago.local"
 
 _ANYWHERE = IPv4Network("0.0.0.0/0")
 _ANYWHERE6 = IPv6Network("::/0")
-_LAGO_PREFIX_LENGTH = 24
 
 
 @attrs.define(kw_only=True)
@@ -63,7 +63,7 @@ def plan_subnets(spec: PrefixSpec, taken: Taken, problems: list[Problem]) -> dic
     """Decide subnets and gateways of all nets; what is wrong is added to *problems*."""
     drafts = {net.name: NetDraft(spec=net) for net in spec.nets}
     gateways = {name: _parse_gateway(draft, problems) for name, draft in drafts.items()}
-    _plan_subnets4(drafts, gateways, taken, problems)
+    _plan_subnets4(drafts, taken, problems)
     _plan_subnets6(drafts, taken, problems)
     for name, draft in drafts.items():
         _plan_gateway(draft, gateways[name], problems)
@@ -139,9 +139,8 @@ def _parse_gateway(draft: NetDraft, problems: list[Problem]) -> IPv4Address | No
     net = draft.spec
     if net.gw is None:
         return None
-    try:
-        return IPv4Address(net.gw)
-    except ValueError:
+    gateway = parse_ip4(net.gw)
+    if gateway is None:
         problems.append(
             Problem(
                 message=f"{net.gw!r} is not an IPv4 address",
@@ -150,25 +149,19 @@ def _parse_gateway(draft: NetDraft, problems: list[Problem]) -> IPv4Address | No
             )
         )
         draft.is_broken = True
-        return None
+    return gateway
 
 
 def _plan_subnets4(
     drafts: Mapping[str, NetDraft],
-    gateways: Mapping[str, IPv4Address | None],
     taken: Taken,
     problems: list[Problem],
 ) -> None:
     wanted: list[tuple[str, IPv4Network | None]] = []
     for name, draft in drafts.items():
-        asked, gateway = draft.spec.subnet, gateways[name]
-        if isinstance(asked, IPv4Network):
-            wanted.append((name, asked))
-        elif asked is SubnetChoice.AUTO and gateway is not None:
-            network = IPv4Network((int(gateway), _LAGO_PREFIX_LENGTH), strict=False)
-            wanted.append((name, network))
-        elif asked is SubnetChoice.AUTO and not draft.is_bridge and draft.spec.gw is None:
-            wanted.append((name, None))
+        fixed = subnet_of(draft.spec)
+        if fixed is not None or (has_ip4(draft.spec) and not draft.is_broken):
+            wanted.append((name, fixed))
     found = allocate_subnets(wanted, taken=taken.subnets)
     for name, subnet in found.subnets.items():
         drafts[name].subnet = subnet
@@ -191,7 +184,7 @@ def _plan_subnets6(drafts: Mapping[str, NetDraft], taken: Taken, problems: list[
         asked = draft.spec.subnet6
         if isinstance(asked, IPv6Network):
             wanted.append((name, asked))
-        elif asked is SubnetChoice.AUTO and draft.spec.type is NetType.NAT:
+        elif has_ip6(draft.spec):
             wanted.append((name, draft.subnet))
     found = allocate_subnets6(wanted, taken=taken.subnets6)
     for name, subnet in found.subnets.items():

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from lago_sdk.alloc.addresses import graft_host
 from lago_sdk.alloc.macs import allocate_nic_mac, mac_of_address
-from lago_sdk.alloc.subnets import is_leasable
 from lago_sdk.errors import suggest
 from lago_sdk.plan.models import AddressMethod, DhcpHost, NicPlan
 from lago_sdk.plan.nets import NetDraft
+from lago_sdk.spec.addresses import parse_host_octet, parse_ip4, parse_ip6, takes_host_octet
 from lago_sdk.spec.nic import NicSpec
 from lago_sdk.spec.problems import Problem
 
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
 _LOW_32 = 0xFFFF_FFFF
 _LONGEST_FOR_V4 = 96
 """Longest IPv6 prefix that leaves room for an IPv4 address."""
-_LAGO_PREFIX_LENGTH = 24
+_IPV4 = 4
+_IPV6 = 6
 
 
 @attrs.define(kw_only=True)
@@ -129,7 +129,7 @@ def _take_static(
     net = draft.net
     is_v6 = key == "ip6"
     pool = net.pool6 if is_v6 else net.pool
-    version = 6 if is_v6 else 4
+    version = _IPV6 if is_v6 else _IPV4
     if pool is None:
         if not net.is_broken:
             message = f"net {net.spec.name!r} has no IPv{version} subnet for {text}"
@@ -156,18 +156,14 @@ def _take_static(
 
 def _parse_static(net: NetDraft, text: str, version: int) -> int | None:
     """Return the address that a written one means on *net*, or ``None`` when it means none."""
-    subnet = net.subnet
-    if (
-        version == 4
-        and subnet is not None
-        and subnet.prefixlen >= _LAGO_PREFIX_LENGTH
-        and is_leasable(int(subnet.network_address))
-    ):
-        return graft_host(subnet, text)
-    try:
-        return int(IPv6Address(text) if version == 6 else IPv4Address(text))
-    except ValueError:
-        return None
+    if version == _IPV6:
+        found6 = parse_ip6(text)
+        return None if found6 is None else int(found6)
+    if net.subnet is not None and takes_host_octet(net.spec):
+        octet = parse_host_octet(text)
+        return None if octet is None else int(net.subnet.network_address) & ~0xFF | octet
+    found = parse_ip4(text)
+    return None if found is None else int(found)
 
 
 def _allocate_dynamic(drafts: Sequence[NicDraft], problems: list[Problem]) -> None:

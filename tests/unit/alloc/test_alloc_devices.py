@@ -1,7 +1,7 @@
 """Device names and buses of disks."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lago_sdk.alloc.devices import allocate_devices, device_name
@@ -61,6 +61,7 @@ def test_device_names_go_on_after_z(index, name):
 devs = st.sampled_from([f"{head}{letter}" for head in ("vd", "sd", "hd") for letter in "abcdef"])
 
 
+@settings(deadline=None)
 @given(
     written=st.lists(devs, unique=True, max_size=8),
     free=st.lists(st.sampled_from([None, *DiskBus]), max_size=30),

@@ -4,7 +4,7 @@ import re
 from ipaddress import IPv4Address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lago_sdk.alloc.macs import allocate_bridge_mac, allocate_nic_mac, mac_of_address
@@ -24,6 +24,7 @@ def test_the_mac_is_the_address_in_hex(address, mac):
     assert mac_of_address(int(IPv4Address(address))) == mac
 
 
+@settings(deadline=None)
 @given(vm=st.text(max_size=20), index=st.integers(0, 99))
 def test_macs_of_nics_without_address_are_local_and_unicast(vm, index):
     mac = allocate_nic_mac(UUID, vm, index, set())

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lago_sdk.alloc.names import allocate_device_name, allocate_file_stem, prefixed_name
@@ -37,6 +37,7 @@ def test_less_than_six_characters_hold_no_name():
         prefixed_name(UUID, "lan", 5)
 
 
+@settings(deadline=None)
 @given(uuid=uuids, name=any_name, length=st.integers(6, 40))
 def test_prefixed_names_keep_their_limit(uuid, name, length):
     assert len(prefixed_name(uuid, name, length)) <= length
@@ -69,6 +70,7 @@ def test_prefixes_with_the_same_first_digits_get_different_devices():
     assert allocate_device_name(UUID, "lan", taken) != allocate_device_name(other, "lan", taken)
 
 
+@settings(deadline=None)
 @given(uuid=uuids, names=st.lists(any_name, unique=True, max_size=30))
 def test_device_names_are_valid_and_unique(uuid, names):
     taken = set()
@@ -89,6 +91,7 @@ def test_strange_file_names_are_made_safe(name):
     assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,200}", stem)
 
 
+@settings(deadline=None)
 @given(
     pairs=st.lists(
         st.tuples(st.text("ab_/.", max_size=4), st.text("ab_/.", max_size=4)),

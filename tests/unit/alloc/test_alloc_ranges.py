@@ -1,6 +1,6 @@
 """Sets of disjoint ranges."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lago_sdk.alloc.ranges import RangeSet
@@ -30,6 +30,7 @@ def test_of_nested_ranges_the_widest_stays():
     assert ranges.find_overlap(39, 50) == "far"
 
 
+@settings(deadline=None)
 @given(asked=st.lists(spans, max_size=25), probe=spans)
 def test_it_answers_as_a_plain_list_would(asked, probe):
     ranges, plain = RangeSet(), []

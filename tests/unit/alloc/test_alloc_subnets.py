@@ -1,17 +1,11 @@
 """Which subnet each net gets."""
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, collapse_addresses
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
-import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lago_sdk.alloc.subnets import (
-    SubnetConflict,
-    allocate_subnets,
-    allocate_subnets6,
-    is_leasable,
-)
+from lago_sdk.alloc.subnets import SubnetConflict, allocate_subnets, allocate_subnets6
 
 
 def net4(text):
@@ -30,20 +24,6 @@ written4 = st.tuples(st.integers(0, 2**32 - 1), st.integers(16, 30)).map(
     lambda value: IPv4Network(value, strict=False)
 )
 leasable = st.integers(198, 255).map(lambda octet: net4(f"192.168.{octet}.0/24"))
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("192.168.199.255", False),
-        ("192.168.200.0", True),
-        ("192.168.255.255", True),
-        ("192.169.0.0", False),
-        ("10.168.200.1", False),
-    ],
-)
-def test_lago_gives_out_200_to_255(address, expected):
-    assert is_leasable(int(IPv4Address(address))) is expected
 
 
 def test_the_lowest_free_subnets_are_given_in_order():
@@ -83,6 +63,7 @@ def test_the_57th_net_finds_none():
     assert found.unserved == ("56",)
 
 
+@settings(deadline=None)
 @given(
     wanted=st.lists(st.none() | written4 | leasable, max_size=20),
     taken=st.frozensets(written4 | leasable, max_size=10),
