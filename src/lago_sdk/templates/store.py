@@ -71,7 +71,7 @@ class TemplateStore:
         Raises:
             TemplateError: A record cannot be read.
         """
-        pattern = f"{check_name(name)}/*/{_RECORD}" if name else f"*/*/{_RECORD}"
+        pattern = f"{check_name(name)}/*/{_RECORD}" if name is not None else f"*/*/{_RECORD}"
         records = [path for path in self.path.glob(pattern) if _NAME.fullmatch(path.parts[-3])]
         templates = [_read(path) for path in records]
         return tuple(sorted(templates, key=lambda x: (x.name, -x.timestamp, x.version)))
