@@ -66,6 +66,8 @@ IMPURE = {
     "select", "selectors", "shutil", "signal", "socket", "subprocess", "sys", "tempfile",
     "threading", "time", "urllib", "http",
 }  # fmt: skip
+PURE_NAMES = {("os", "PathLike")}
+"""Types that live in an impure module and do nothing."""
 
 HOMES = {
     "attrs": ("lago_sdk/",),
@@ -211,7 +213,7 @@ def check_home(module: Module, found: Import) -> str | None:
 def check_purity(module: Module, found: Import) -> str | None:
     if module.room not in PURE or found.types_only:
         return None
-    if found.package in IMPURE:
+    if found.package in IMPURE and (found.module, found.name) not in PURE_NAMES:
         return f"{module.room} is pure and must not import {found.package}"
     if found.package in HOMES and found.package != "attrs":
         return f"{module.room} may use attrs only, not {found.package}"

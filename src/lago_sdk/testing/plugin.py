@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def lago_config() -> Config:
     """Settings of all prefixes of the session: those of files and environment."""
-    from lago_sdk import Config
+    from lago_sdk.config import Config
 
     return Config.load()
 
@@ -66,7 +66,7 @@ def lago_prefix(
     request: pytest.FixtureRequest,
 ) -> Iterator[Prefix]:
     """A running prefix, the same for all tests of the module."""
-    from lago_sdk import Prefix
+    from lago_sdk.prefix import Prefix
 
     keep = bool(request.config.getoption("--lago-keep"))
     workdir = tmp_path_factory.mktemp("lago") / "workdir"
