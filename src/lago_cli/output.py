@@ -46,8 +46,12 @@ def _default(data: Data, indent: str = "") -> Iterator[str]:
             elif value is not None and value != "":
                 yield f"{indent}{key}: {value}"
     elif isinstance(data, Sequence) and not isinstance(data, str):
-        for item in data:
-            yield from _default(item, indent)
+        for index, item in enumerate(data):
+            if isinstance(item, Mapping):
+                yield f"{indent}[{index}]:"
+                yield from _default(item, indent + _INDENT)
+            else:
+                yield from _default(item, indent)
     else:
         yield f"{indent}{_text(data)}"
 

@@ -85,18 +85,21 @@ class Session:
 
     # -- output ----------------------------------------------------------------------------
 
-    def write(self, data: "Data", tables: str | None = None) -> None:
+    def write(self, data: "Data", tables: str, *, lago_wrote_it: bool = False) -> None:
         """Write *data* on standard output in the format asked for.
 
         Args:
             data: Mappings, lists and scalars.
-            tables: The same for people; used on a terminal when no format was asked for.
+            tables: The same for people; written when no format was asked for.
+            lago_wrote_it: Whether scripts may read what Lago wrote here: away from a terminal
+                its form is then written in place of *tables*.
         """
         from lago_cli.output import render
 
         chosen = self.config.out_format
-        if chosen is None and tables is not None and sys.stdout.isatty():
-            typer.echo(tables)
+        if chosen is None and (sys.stdout.isatty() or not lago_wrote_it):
+            if tables:
+                typer.echo(tables)
         else:
             typer.echo(render(data, "default" if chosen is None else chosen.value))
 

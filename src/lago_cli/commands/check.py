@@ -41,11 +41,10 @@ def validate(
         except SpecError as error:
             problems += error.problems
     is_bad = any(strict or problem.is_error for problem in problems)
-    chosen = session.config.out_format
-    if chosen is not None and chosen.value != "default":
-        session.write([problem_data(problem) for problem in problems])
-    elif problems:
-        typer.echo(format_problems(problems, is_terminal=sys.stdout.isatty()))
+    session.write(
+        [problem_data(problem) for problem in problems],
+        format_problems(problems, is_terminal=sys.stdout.isatty()),
+    )
     session.say(summarize(problems) if problems else "no problems")
     if is_bad:
         raise typer.Exit(MISTAKE)
@@ -74,7 +73,4 @@ def plan(
         found = session.open_prefix().plan
     else:
         found = plan_spec(initfile or INIT_FILE, config=session.config)
-    if session.config.out_format is None:
-        typer.echo(plan_tables(found))
-    else:
-        session.write(plan_data(found))
+    session.write(plan_data(found), plan_tables(found))

@@ -100,7 +100,7 @@ def up(
         is_one = count == 1
         session.say(f"nothing to do: {count} {'VM is' if is_one else 'VMs are'} running")
     status = prefix.status()
-    session.write(status_data(status), status_tables(status))
+    session.write(status_data(status), status_tables(status), lago_wrote_it=True)
 
 
 def _open_or_create(session: Session, initfile: Path | None) -> "Prefix":

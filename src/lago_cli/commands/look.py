@@ -22,7 +22,7 @@ _OLD_KINDS = frozenset({"envs", "prefixes"})
 def status(session: Session) -> None:
     """Show the VMs and nets: their state and addresses."""
     found = session.open_prefix().status()
-    session.write(status_data(found), status_tables(found))
+    session.write(status_data(found), status_tables(found), lago_wrote_it=True)
 
 
 @verb(app, "lagoctl list", "lagoctl list /var/tmp/lab -f json", name="list")
@@ -43,7 +43,7 @@ def list_prefixes(
     names: Data = list(place.prefixes)
     current = place.current
     marked = [f"{'*' if name == current else ' '} {name}" for name in place.prefixes]
-    session.write(names, "\n".join(marked))
+    session.write(names, "\n".join(marked), lago_wrote_it=True)
 
 
 @verb(app, "lagoctl set-current nightly")

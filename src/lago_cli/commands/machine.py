@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lago_cli.failures import MISTAKE
-from lago_cli.output import paint
+from lago_cli.output import Data, paint
 from lago_cli.session import Session
 from lago_cli.verbs import new_family, verb
 
@@ -25,18 +25,16 @@ def doctor(session: Session) -> None:
     from lago_sdk import diagnose
 
     found = diagnose(config=session.config)
-    if session.config.out_format is None:
-        for item in found:
-            typer.echo(f"{_mark(is_ok=item.ok)} {item.name}: {item.message}")
-            if item.hint:
-                typer.echo(f"    hint: {item.hint}")
-    else:
-        session.write(
-            [
-                {"name": item.name, "ok": item.ok, "message": item.message, "hint": item.hint}
-                for item in found
-            ]
-        )
+    lines = []
+    for item in found:
+        lines.append(f"{_mark(is_ok=item.ok)} {item.name}: {item.message}")
+        if item.hint:
+            lines.append(f"    hint: {item.hint}")
+    data: list[Data] = [
+        {"name": item.name, "ok": item.ok, "message": item.message, "hint": item.hint}
+        for item in found
+    ]
+    session.write(data, "\n".join(lines))
     if not all(item.ok for item in found):
         raise typer.Exit(MISTAKE)
 

@@ -76,6 +76,10 @@ def test_empty_things_are_left_out_in_lagos_form():
     )
 
 
+def test_mappings_in_a_list_are_numbered_in_lagos_form():
+    assert render([{"a": 1}, {"a": 2}], "default") == "[0]:\n    a: 1\n[1]:\n    a: 2"
+
+
 def test_yaml_reads_like_yaml():
     data = {"vms": {"web": {"ip": "10.0.0.2", "up": True, "nics": [{"net": "lan", "mtu": 1}]}}}
     assert render(data, "yaml") == (
@@ -98,7 +102,7 @@ _data = st.recursive(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(_data)
 def test_yaml_says_what_the_data_are(data):
     for version in (None, "1.1"):
@@ -108,6 +112,7 @@ def test_yaml_says_what_the_data_are(data):
         assert yaml.load(render(data, "yaml")) == data
 
 
+@settings(max_examples=50)
 @given(_data)
 def test_json_says_what_the_data_are(data):
     assert json.loads(render(data, "json")) == data

@@ -425,3 +425,62 @@ def test_completion_is_a_script(lagoctl, monkeypatch):
     assert lagoctl("completion").stdout.startswith("#compdef lagoctl")
     assert "complete -o default" in lagoctl("completion", "bash").stdout
     assert lagoctl("completion", "tcsh").exit_code == 2
+
+
+class TestPlanAndTemplates:
+    @pytest.fixture
+    def init_file(self, tmp_path):
+        path = tmp_path / "lab.yaml"
+        path.write_text(
+            "domains:\n"
+            "  web:\n"
+            "    nics: [{net: lan}]\n"
+            "    disks: [{type: empty, size: 1G, name: data, dev: vda}]\n"
+            "nets:\n"
+            "  lan: {type: nat, dhcp: {start: 100, end: 254}, gw: 192.168.210.1}\n"
+        )
+        return path
+
+    def test_a_plan_is_tables(self, lagoctl, init_file, tmp_path):
+        result = lagoctl("plan", str(init_file))
+        assert result.exit_code == 0
+        assert "192.168.210.0/24  192.168.210.1" in result.stdout
+        assert "192.168.210.2" in result.stdout
+        assert "54:52:c0:a8:d2:02" in result.stdout
+        assert "images/web_data.qcow2" in result.stdout
+        assert sorted(tmp_path.iterdir()) == [init_file]
+
+    def test_a_plan_is_data(self, lagoctl, init_file):
+        data = json.loads(lagoctl("plan", str(init_file), "-f", "json").stdout)
+        assert data["vms"]["web"]["nics"][0]["mac"] == "54:52:c0:a8:d2:02"
+        assert data["nets"]["lan"]["gateway"] == "192.168.210.1"
+
+    def test_a_missing_init_file_is_the_users_mistake(self, lagoctl):
+        result = lagoctl("plan", "nowhere.yaml")
+        assert result.exit_code == 2
+        assert "nowhere.yaml" in result.stderr
+        assert "Traceback" not in result.stderr
+
+    def test_templates(self, lagoctl, monkeypatch):
+        from lago_sdk import Image, Template
+
+        image = Image(path="/store/tiny/1/image.qcow2", size=1 << 30, digest="sha256:00")
+        found = Template(name="tiny", version="1", timestamp=0.0, image=image)
+        asked = []
+
+        def build(name, *, config, observer, force):
+            asked.append((name, force))
+            return found
+
+        monkeypatch.setitem(lago_sdk.__dict__, "build_template", build)
+        monkeypatch.setitem(lago_sdk.__dict__, "list_templates", lambda *, config: (found,))
+        assert lagoctl("template", "build", "tiny", "--force").stdout == f"{image.path}\n"
+        assert asked == [("tiny", True)]
+        assert lagoctl("template", "list").stdout.splitlines()[1] == (
+            "tiny  1        1024 MiB  1970-01-01T00:00:00Z  /store/tiny/1/image.qcow2"
+        )
+        assert json.loads(lagoctl("template", "list", "-f", "json").stdout)[0]["version"] == "1"
+
+    def test_no_templates(self, lagoctl, monkeypatch):
+        monkeypatch.setitem(lago_sdk.__dict__, "list_templates", lambda *, config: ())
+        assert "no templates in " in lagoctl("template", "list").stderr
