@@ -47,16 +47,15 @@ class NetDraft:
     """Whether its subnet is a problem already, so that what follows from that goes untold."""
     mapping: dict[str, str] = attrs.field(factory=dict)
     dhcp_hosts: list[DhcpHost] = attrs.field(factory=list)
+    is_bridge: bool = attrs.field(init=False)
+    """Whether the net is somebody else's to run: no gateway, DHCP or DNS of ours."""
+    has_dhcp: bool = attrs.field(init=False)
+    """Whether the net runs a DHCP server."""
 
-    @property
-    def is_bridge(self) -> bool:
-        """Whether the net is somebody else's to run: no gateway, DHCP or DNS of ours."""
-        return self.spec.type is NetType.BRIDGE
-
-    @property
-    def has_dhcp(self) -> bool:
-        """Whether the net runs a DHCP server."""
-        return self.spec.dhcp is not None and not self.is_bridge
+    def __attrs_post_init__(self) -> None:
+        """Settle what is asked of the net again for every nic."""
+        self.is_bridge = self.spec.type is NetType.BRIDGE
+        self.has_dhcp = self.spec.dhcp is not None and not self.is_bridge
 
 
 def plan_subnets(spec: PrefixSpec, taken: Taken, problems: list[Problem]) -> dict[str, NetDraft]:
