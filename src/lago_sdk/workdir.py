@@ -187,7 +187,7 @@ class Workdir:
             raise WorkdirError(f"a prefix cannot be called {name!r}", hint=hint)
         place = self._path / name
         try:
-            place.mkdir()
+            place.mkdir(parents=True)
         except FileExistsError:
             if not _was_begun(place):
                 raise PrefixExistsError(
