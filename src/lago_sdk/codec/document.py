@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from lago_sdk.codec.values import Plain
-from lago_sdk.codec.yaml_text import Composed, Mark, YamlTextError, compose_yaml
+from lago_sdk.codec.yaml_text import Composed, Mark, YamlTextError, compose_yaml, to_mark
 from lago_sdk.spec.problems import Path, Problem
 
 if TYPE_CHECKING:
@@ -115,9 +115,9 @@ def _compose_json(text: str) -> Composed | None:
 
 def _locate(
     composed: Composed, origins: Mapping[Path, Mapping[str, Path]], path: Path, *, at_key: bool
-) -> Mark | None:
+) -> Mark:
     value = composed.value
-    best = Mark(1, 1) if isinstance(value, (dict, list)) else None
+    best = Mark(1, 1)
     for index, step in enumerate(path):
         marks = composed.values.get(id(value), {})
         if step not in marks:
@@ -129,8 +129,8 @@ def _locate(
         is_last = index == len(path) - 1
         if isinstance(value, dict) and (isinstance(child, (dict, list)) or (is_last and at_key)):
             # A block's start is on the next line; its key is where people look.
-            best = composed.keys[id(value)][str(step)]
+            best = to_mark(composed.keys[id(value)][str(step)])
         else:
-            best = marks[step]
+            best = to_mark(marks[step])
         value = child
     return best

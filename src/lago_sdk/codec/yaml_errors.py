@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lago_sdk.codec.yaml_text import Mark, YamlTextError
+from lago_sdk.codec.yaml_text import Mark, YamlTextError, to_mark
 
 if TYPE_CHECKING:
     from ruamel.yaml.error import YAMLError
@@ -60,8 +60,11 @@ def explain_yaml_error(error: YAMLError, text: str) -> YamlTextError:
             hint="remove it, or write it as an escape in double quotes",
         )
     problem = str(getattr(error, "problem", None) or error)
-    mark = _to_mark(getattr(error, "problem_mark", None))
-    start = _to_mark(getattr(error, "context_mark", None))
+    problem_mark, context_mark = (
+        getattr(error, f"{kind}_mark", None) for kind in ("problem", "context")
+    )
+    mark = None if problem_mark is None else to_mark(problem_mark)
+    start = None if context_mark is None else to_mark(context_mark)
     if "cannot start any token" in problem and mark is not None:
         return _explain_character(text, mark)
     for part, message, hint in _KNOWN:
@@ -83,10 +86,6 @@ def _explain_character(text: str, mark: Mark) -> YamlTextError:
     return YamlTextError(
         f"a value cannot start with {character!r}", mark, hint="put the value in quotes"
     )
-
-
-def _to_mark(mark: Any) -> Mark | None:
-    return None if mark is None else Mark(mark.line + 1, mark.column + 1)
 
 
 def _mark_at(text: str, position: int) -> Mark:

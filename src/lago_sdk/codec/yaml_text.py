@@ -10,16 +10,17 @@ Sources: YAML 1.1 (https://yaml.org/spec/1.1/) and its merge key (https://yaml.o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
 from lago_sdk.codec.values import NULL_WORDS, Plain
 from lago_sdk.errors import suggest
-from lago_sdk.spec.problems import Path, Problem
+from lago_sdk.spec.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
 
 MAX_DEPTH = 100
 """How deep collections may be nested."""
@@ -33,6 +34,13 @@ _TAGS = "tag:yaml.org,2002:"
 @attrs.frozen
 class Mark:
     """A place in a text, counted from 1."""
+
+    line: int
+    column: int
+
+
+class SourceMark(Protocol):
+    """libyaml's own mark, which counts from 0."""
 
     line: int
     column: int
@@ -66,9 +74,9 @@ class Composed:
     """Dicts, lists, ``None``, text, and :class:`Plain` text; aliases share one object."""
     is_empty: bool = True
     """Whether there was no value at all, not even ``null``."""
-    keys: dict[int, dict[str, Mark]] = attrs.field(factory=dict)
+    keys: dict[int, dict[str, SourceMark]] = attrs.field(factory=dict)
     """By ``id`` of a dict: where its keys stand (also those that a merge brought)."""
-    values: dict[int, dict[Any, Mark]] = attrs.field(factory=dict)
+    values: dict[int, dict[Any, SourceMark]] = attrs.field(factory=dict)
     """By ``id`` of a dict or list: where the values of its keys or indexes start."""
     problems: list[Problem] = attrs.field(factory=list)
     """Duplicate keys."""
@@ -120,13 +128,20 @@ def _parse_events(text: str) -> Iterator[Any]:
                     )
                 continue
             yield event
+    except UnicodeEncodeError as error:
+        message = f"half a surrogate pair (U+{ord(text[error.start]):04X}) is in the text"
+        raise YamlTextError(message, None, hint="save the file as UTF-8") from error
     except YAMLError as error:
         raise explain_yaml_error(error, text) from error
 
 
-def _mark(event: Any) -> Mark:
-    mark = event.start_mark
+def to_mark(mark: SourceMark) -> Mark:
+    """Translate libyaml's mark, which counts from 0."""
     return Mark(mark.line + 1, mark.column + 1)
+
+
+def _mark(event: Any) -> Mark:
+    return to_mark(event.start_mark)
 
 
 class _Frame:
@@ -140,8 +155,8 @@ class _Frame:
         self.items: list[Any] = []
         self.key: str | None = None
         self.merges: list[Any] = []
-        self.key_marks: dict[str, Mark] = {}
-        self.value_marks: dict[Any, Mark] = {}
+        self.key_marks: dict[str, SourceMark] = {}
+        self.value_marks: dict[Any, SourceMark] = {}
 
     @property
     def step(self) -> str | int:
@@ -165,7 +180,7 @@ class _Composer:
             "SequenceEndEvent": self._feed_end,
             "AliasEvent": self._feed_alias,
         }
-        self._start_marks: list[Mark] = []
+        self._start_marks: list[SourceMark] = []
 
     def feed(self, event: Any) -> None:
         """Take the next event."""
@@ -179,24 +194,24 @@ class _Composer:
         value = _scalar_value(event)
         if event.anchor:
             self._anchors[event.anchor] = value
-        self._put(value, _mark(event))
+        self._put(value, event.start_mark)
 
     def _feed_start(self, event: Any) -> None:
-        mark = _mark(event)
         is_mapping = type(event).__name__ == "MappingStartEvent"
-        _check_collection(event, mark, is_mapping=is_mapping)
+        if event.tag is not None:
+            _check_tag(event, is_mapping=is_mapping)
         if self._stack:
             parent = self._stack[-1]
             if parent.mapping is not None and parent.key is None:
                 raise YamlTextError(
                     "a list or map cannot be a key",
-                    mark,
+                    _mark(event),
                     hint="quote it; '{{ … }}' looks like a Jinja template that was not rendered",
                 )
         if len(self._stack) >= MAX_DEPTH:
-            raise YamlTextError(f"nested more than {MAX_DEPTH} levels deep", mark)
+            raise YamlTextError(f"nested more than {MAX_DEPTH} levels deep", _mark(event))
         self._stack.append(_Frame(is_mapping=is_mapping, anchor=event.anchor))
-        self._start_marks.append(mark)
+        self._start_marks.append(event.start_mark)
 
     def _feed_end(self, event: Any) -> None:
         del event
@@ -228,36 +243,36 @@ class _Composer:
             if not isinstance(value, str):
                 raise YamlTextError("a list or map cannot be a key", mark)
             frame.key = str(value)
-            frame.key_marks[frame.key] = mark
+            frame.key_marks[frame.key] = event.start_mark
             return
-        self._put(value, mark)
+        self._put(value, event.start_mark)
 
     def _take_key(self, frame: _Frame, event: Any) -> None:
         """Remember a key; a second one of the same name is a problem."""
-        key = str(event.value)
-        mark = _mark(event)
+        key: str = event.value
         frame.key = key
         if event.anchor:
             self._anchors[event.anchor] = key
-        if key in frame.key_marks and not (key == MERGE_KEY and event.implicit[0]):
-            path: Path = tuple(x.step for x in self._stack)
-            first = frame.key_marks[key]
-            self.composed.problems.append(
-                Problem(
-                    message=f"the key {key!r} is here twice; the first is on line {first.line}",
-                    path=path,
-                    hint="keep one of them",
-                    code="duplicate-key",
-                    line=mark.line,
-                    column=mark.column,
-                )
-            )
         if key == MERGE_KEY and event.implicit[0]:
             frame.key = _PLAIN_MERGE
-        else:
-            frame.key_marks[key] = mark
+            return
+        if key in frame.key_marks:
+            self._tell_duplicate(key, to_mark(frame.key_marks[key]), _mark(event))
+        frame.key_marks[key] = event.start_mark
 
-    def _put(self, value: Any, mark: Mark) -> None:
+    def _tell_duplicate(self, key: str, first: Mark, mark: Mark) -> None:
+        self.composed.problems.append(
+            Problem(
+                message=f"the key {key!r} is here twice; the first is on line {first.line}",
+                path=tuple(frame.step for frame in self._stack),
+                hint="keep one of them",
+                code="duplicate-key",
+                line=mark.line,
+                column=mark.column,
+            )
+        )
+
+    def _put(self, value: Any, mark: SourceMark) -> None:
         """Put a finished value where it belongs."""
         if not self._stack:
             self.composed.value = value
@@ -271,7 +286,7 @@ class _Composer:
         key = frame.key or ""
         frame.key = None
         if key is _PLAIN_MERGE:
-            frame.merges.extend(_merge_sources(value, mark))
+            frame.merges.extend(_merge_sources(value, to_mark(mark)))
             return
         frame.value_marks[key] = mark
         frame.mapping[key] = value
@@ -321,11 +336,11 @@ def _scalar_value(event: Any) -> object:
     raise _bad_tag(tag, _mark(event))
 
 
-def _check_collection(event: Any, mark: Mark, *, is_mapping: bool) -> None:
+def _check_tag(event: Any, *, is_mapping: bool) -> None:
     """Refuse a collection with a foreign tag."""
-    tag: str | None = event.tag
-    if tag is not None and tag not in {"!", f"{_TAGS}{'map' if is_mapping else 'seq'}"}:
-        raise _bad_tag(tag, mark)
+    tag: str = event.tag
+    if tag not in {"!", f"{_TAGS}{'map' if is_mapping else 'seq'}"}:
+        raise _bad_tag(tag, _mark(event))
 
 
 def _bad_tag(tag: str, mark: Mark) -> YamlTextError:
