@@ -99,10 +99,12 @@ class Server:
 
 
 def _descendants(pid):
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:  # it has ended meanwhile
+        return
     for child in map(int, children):
-        with contextlib.suppress(OSError):
-            yield from _descendants(child)
+        yield from _descendants(child)
         yield child
 
 
@@ -131,6 +133,7 @@ def make_sshd(directory, *extra):
                 "PermitRootLogin yes",
                 "PasswordAuthentication no",
                 "KbdInteractiveAuthentication no",
+                f"SetEnv HOME={directory}",
                 "MaxSessions 20",
                 "MaxStartups 100",
                 "PrintMotd no",

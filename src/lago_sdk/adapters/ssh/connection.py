@@ -39,10 +39,11 @@ def open_connection(
         HostKeyChangedError: The guest shows another key than the pinned one.
         SSHError: Anything else; ``reached`` says how far it came.
     """
+    end = time.monotonic() + limits.whole
     reached.stage = Stage.NO_ANSWER
     pinned = host_keys.find_host_key(target.host_keys_path, target.host_key_alias)
     try:
-        sock = dial(target.address, target.port, limits.connect)
+        sock = dial(target.address, target.port, min(limits.connect, limits.whole))
     except OSError as error:
         if isinstance(error, ConnectionRefusedError):
             reached.stage = Stage.REFUSED
@@ -50,9 +51,10 @@ def open_connection(
     reached.stage = Stage.OPEN
     transport = create_transport(sock, pinned.type if pinned else None)
     try:
-        _shake_hands(transport, limits, reached)
+        _shake_hands(transport, limits, end, reached)
         _check_host_key(transport, target)
-        _log_in(transport, target, limits, reached)
+        transport.auth_timeout = min(limits.login, end - time.monotonic())
+        _log_in(transport, target, reached)
     except FAILURES as error:
         transport.end()
         raise translate(error, target.vm) from error
@@ -91,14 +93,12 @@ def load_key(target: SSHTarget) -> paramiko.PKey | None:
         ) from error
 
 
-def _shake_hands(transport: Transport, limits: Limits, reached: Reached) -> None:
+def _shake_hands(transport: Transport, limits: Limits, end: float, reached: Reached) -> None:
     transport.banner_timeout = limits.banner
     transport.handshake_timeout = limits.handshake
-    transport.auth_timeout = limits.login
     done = threading.Event()
     transport.start_client(event=done)
-    # The transport's own limits end the wait; ours is a net below them.
-    finished = done.wait(limits.banner + limits.handshake + 1)
+    finished = done.wait(end - time.monotonic())  # or sooner, by the transport's own limits
     if transport.remote_version:
         reached.stage = Stage.BANNER
         reached.banner = transport.remote_version
@@ -114,9 +114,8 @@ def _check_host_key(transport: Transport, target: SSHTarget) -> None:
     host_keys.check_host_key(target.host_keys_path, target.host_key_alias, shown)
 
 
-def _log_in(transport: Transport, target: SSHTarget, limits: Limits, reached: Reached) -> None:
+def _log_in(transport: Transport, target: SSHTarget, reached: Reached) -> None:
     """Try the key, then the password; the agent and the user's own keys are left alone."""
-    end = time.monotonic() + limits.login
     key = load_key(target)
     ways: list[Callable[[], list[str]]] = []
     if key is not None:
@@ -132,7 +131,7 @@ def _log_in(transport: Transport, target: SSHTarget, limits: Limits, reached: Re
         except paramiko.AuthenticationException:
             if transport.is_active():  # paramiko calls a lost connection a refusal, too
                 reached.stage = Stage.LOGIN_REFUSED
-            if number == len(ways) or not transport.is_active() or time.monotonic() > end:
+            if number == len(ways) or not transport.is_active():
                 raise
         if transport.is_authenticated():
             return

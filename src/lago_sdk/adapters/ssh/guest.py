@@ -1,26 +1,18 @@
-"""A guest over ssh: one connection, opened on first use, kept, reopened when it broke."""
+"""A guest over ssh: its connection is opened on first use, kept, reopened when it broke."""
 
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING
-
-from lago_sdk.errors import SSHError
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
 
-    import paramiko
-
+    from lago_sdk.adapters.ssh.pool import Pool
     from lago_sdk.adapters.ssh.stages import Limits, Reached
-    from lago_sdk.adapters.ssh.transport import Transport
     from lago_sdk.ports import SSHTarget
     from lago_sdk.results import CommandResult
-
-_OPEN_SECONDS = 10.0
-"""Longest wait for a session on a kept connection; then the connection counts as broken."""
 
 
 class SSHGuest:
@@ -35,11 +27,8 @@ class SSHGuest:
     def __init__(self, target: SSHTarget, dial: Callable[[str, int, float], socket.socket]) -> None:
         self._target = target
         self._dial = dial
-        self._transport: Transport | None = None
+        self._pool: Pool | None = None
         self._lock = threading.Lock()
-        """Guards the field; held for an instant."""
-        self._opening = threading.Lock()
-        """Held while a connection is opened, so that threads do not open one each."""
 
     def run(
         self,
@@ -72,15 +61,15 @@ class SSHGuest:
 
         deadline = Deadline(timeout)
         line = add_environment(command, env)
-        transport, channel = self._open_session(deadline.left())
-        running = RunningCommand(
-            channel, transport, guest=self._target.vm, command=command, on_output=on_output
-        )
-        try:
-            running.start(line, input)
-            return running.finish(deadline)
-        finally:
-            running.close()
+        with self._get_pool().session(deadline.left()) as (transport, channel):
+            running = RunningCommand(
+                channel, transport, guest=self._target.vm, command=command, on_output=on_output
+            )
+            try:
+                running.start(line, input)
+                return running.finish(deadline)
+            finally:
+                running.close()
 
     def wait(
         self,
@@ -131,92 +120,27 @@ class SSHGuest:
         """
         from lago_sdk.adapters.ssh.interactive import attach
 
-        _, channel = self._open_session(None)
-        return attach(channel, command, guest=self._target.vm)
+        with self._get_pool().session(None) as (_, channel):
+            return attach(channel, command, guest=self._target.vm)
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""
         with self._lock:
-            transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.end()
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+
+    def _get_pool(self) -> Pool:
+        """The connections; made on first use, for paramiko is slow to import."""
+        from lago_sdk.adapters.ssh.pool import Pool
+
+        with self._lock:
+            if self._pool is None:
+                self._pool = Pool(self._target, self._dial)
+            return self._pool
 
     def _attempt(self, limits: Limits, reached: Reached) -> None:
         """Log in, or see that the kept connection still works."""
-        from lago_sdk.adapters.ssh.connection import open_connection, open_session
-
-        kept = self._find_transport()
-        if kept is not None:
-            try:
-                open_session(kept, self._target.vm, limits.handshake).close()
-            except SSHError:
-                self._drop(kept)
-            else:
-                return
-        self._keep(open_connection(self._target, self._dial, limits, reached))
-
-    def _open_session(self, seconds: float | None) -> tuple[Transport, paramiko.Channel]:
-        """Open a channel, over a new connection where the kept one is broken.
-
-        Nothing has been asked of the guest before this returns, so trying again is safe.
-        """
-        from lago_sdk.adapters.ssh.connection import open_session
-        from lago_sdk.adapters.ssh.failures import is_refused_session
-
-        end = None if seconds is None else time.monotonic() + seconds
-        kept = self._find_transport()
-        if kept is not None:
-            # Half of the time at most: a new connection may have to be made in the rest.
-            limit = _OPEN_SECONDS if seconds is None else min(seconds / 2, _OPEN_SECONDS)
-            try:
-                return kept, open_session(kept, self._target.vm, limit)
-            except SSHError as error:
-                if is_refused_session(error.__cause__):
-                    raise
-                self._drop(kept)
-        fresh = self._get_transport(end)
-        left = _OPEN_SECONDS if end is None else end - time.monotonic()
-        return fresh, open_session(fresh, self._target.vm, left)
-
-    def _find_transport(self) -> Transport | None:
-        """The kept connection, if it is not known to be broken."""
-        with self._lock:
-            transport = self._transport
-        return transport if transport is not None and transport.is_active() else None
-
-    def _get_transport(self, end: float | None) -> Transport:
-        """The kept connection, or a new one; one thread opens it, the others wait for that."""
-        from lago_sdk.adapters.ssh.connection import open_connection
-        from lago_sdk.adapters.ssh.stages import Limits, Reached
-
-        limits = Limits()
-        if not self._opening.acquire(timeout=_left(end, limits.total)):
-            raise SSHError(f"{self._target.vm}: no connection in time")
-        try:
-            kept = self._find_transport()
-            if kept is not None:
-                return kept
-            limits = limits.within(_left(end, limits.total))
-            reached = Reached(port=self._target.port)
-            transport = open_connection(self._target, self._dial, limits, reached)
-            self._keep(transport)
-            return transport
-        finally:
-            self._opening.release()
-
-    def _keep(self, transport: Transport) -> None:
-        with self._lock:
-            previous, self._transport = self._transport, transport
-        if previous is not None:
-            previous.end()
-
-    def _drop(self, transport: Transport) -> None:
-        """Forget a broken connection, unless somebody has replaced it already."""
-        with self._lock:
-            if self._transport is transport:
-                self._transport = None
-        transport.end()
-
-
-def _left(end: float | None, default: float) -> float:
-    return default if end is None else max(end - time.monotonic(), 0.0)
+        pool = self._get_pool()
+        if not pool.is_alive(limits.handshake):
+            pool.open(limits, reached)

@@ -7,6 +7,10 @@ import enum
 import attrs
 
 
+_SHORTEST = 0.05
+"""Seconds that an attempt gets at least; a socket takes 0 for "do not wait"."""
+
+
 class Stage(enum.IntEnum):
     """The stages of a login, in order."""
 
@@ -56,17 +60,9 @@ class Limits:
     login: float = 30.0
     """For the authentication: PAM and name look-ups in the guest count."""
 
-    @property
-    def total(self) -> float:
-        """All of them, one after the other."""
-        return self.connect + self.banner + self.handshake + self.login
+    whole: float = 75.0
+    """For all of it together."""
 
     def within(self, seconds: float) -> Limits:
-        """These limits, none beyond *seconds*."""
-        seconds = max(seconds, 0.05)
-        return Limits(
-            connect=min(self.connect, seconds),
-            banner=min(self.banner, seconds),
-            handshake=min(self.handshake, seconds),
-            login=min(self.login, seconds),
-        )
+        """These limits, all of them together within *seconds*."""
+        return attrs.evolve(self, whole=min(self.whole, max(seconds, _SHORTEST)))

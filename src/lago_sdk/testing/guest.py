@@ -1,0 +1,114 @@
+"""A guest without a machine, for tests of code that takes a :class:`lago_sdk.ports.Guest`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from lago_sdk.results import CommandResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_NOT_FOUND = 127
+"""A shell's exit code for a program that is not there."""
+
+
+@attrs.frozen(kw_only=True)
+class Call:
+    """One command that a :class:`FakeGuest` was asked to run."""
+
+    command: str
+    input: bytes | None = None
+    timeout: float | None = None
+    env: Mapping[str, str] = attrs.field(factory=dict)
+
+
+class FakeGuest:
+    """A guest that answers what it was told to answer, and remembers what it was asked.
+
+    A command without an answer ends as in a shell that lacks the program: with code 127.
+
+    Args:
+        login_seconds: What `wait` returns.
+        login_error: Raised by `wait` and `run`, as long as it is set.
+
+    Attributes:
+        calls: What `run` was asked, in order.
+        interactions: What `interact` was asked, in order.
+        is_open: Whether there was a login since the last `close`.
+    """
+
+    def __init__(self, *, login_seconds: float = 0.0, login_error: Exception | None = None) -> None:
+        self.login_seconds = login_seconds
+        self.login_error = login_error
+        self.calls: list[Call] = []
+        self.interactions: list[str | None] = []
+        self.is_open = False
+        self._answers: dict[str, Callable[[Call], CommandResult]] = {}
+
+    def answer(self, command: str, *, code: int = 0, out: str = "", err: str = "") -> None:
+        """Have *command* end with *code* and that output."""
+        result = CommandResult(command=command, code=code, out=out, err=err)
+        self._answers[command] = lambda _call: result
+
+    def answer_with(self, command: str, reply: Callable[[Call], CommandResult]) -> None:
+        """Have *reply* tell how *command* ends; it may raise as a real guest would."""
+        self._answers[command] = reply
+
+    def run(
+        self,
+        command: str,
+        *,
+        input: bytes | None = None,  # noqa: A002 - the name subprocess uses
+        timeout: float | None = None,
+        env: Mapping[str, str] | None = None,
+        on_output: Callable[[str, bytes], None] | None = None,
+    ) -> CommandResult:
+        """Remember the call and give its answer."""
+        call = Call(command=command, input=input, timeout=timeout, env=dict(env or {}))
+        self.calls.append(call)
+        self._log_in()
+        reply = self._answers.get(command)
+        if reply is None:
+            text = f"{command}: not found\n"
+            result = CommandResult(command=command, code=_NOT_FOUND, out="", err=text)
+        else:
+            result = reply(call)
+        if on_output is not None:
+            for stream, output in (("out", result.out), ("err", result.err)):
+                if output:
+                    on_output(stream, output.encode())
+        return result
+
+    def wait(
+        self,
+        *,
+        timeout: float,  # noqa: ARG002 - a fake needs no time
+        explain: Callable[[], str],  # noqa: ARG002 - and has nothing to explain
+        give_up: Callable[[], None] | None = None,
+    ) -> float:
+        """Return at once, after `give_up` has been asked."""
+        if give_up is not None:
+            give_up()
+        self._log_in()
+        return self.login_seconds
+
+    def interact(self, command: str | None = None) -> int:
+        """Remember the call; returns the code of the command's answer, 0 for a shell."""
+        self.interactions.append(command)
+        self._log_in()
+        if command is None:
+            return 0
+        reply = self._answers.get(command)
+        return _NOT_FOUND if reply is None else reply(Call(command=command)).code
+
+    def close(self) -> None:
+        """Log out."""
+        self.is_open = False
+
+    def _log_in(self) -> None:
+        if self.login_error is not None:
+            raise self.login_error
+        self.is_open = True
