@@ -25,6 +25,7 @@ from lago_sdk.spec import (
     TemplateDisk,
     VMSpec,
 )
+from lago_sdk.spec.checks import check_spec
 
 UUID = "deadbeef0123456789abcdef01234567"
 DHCP = DhcpRange(start=100, end=200)
@@ -360,6 +361,13 @@ def test_what_is_planned_is_unique_inside_its_subnet_and_the_same_again(spec, uu
     assert len(set(devices)) == len(devices)
     for net in found.nets:
         _check_addresses(net, [nic for nic in nics if nic.net == net.name])
+
+
+@settings(deadline=None, max_examples=50)
+@given(spec=prefix_specs())
+def test_what_passes_the_checks_can_be_planned_on_a_host_of_its_own(spec):
+    assume(not any(problem.is_error for problem in check_spec(spec)))
+    assert plan_prefix(spec, uuid=UUID).uuid == UUID
 
 
 def _check_addresses(net, nics):
