@@ -1,4 +1,4 @@
-"""The private host on real namespaces, libvirtd and QEMU: as root, and as an ordinary user."""
+"""The private host on real namespaces, libvirtd and QEMU; the same as root and as a user."""
 
 import os
 import shutil
@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from lago_sdk.adapters.hosts import control
+from lago_sdk.adapters.hosts import control, supervisor
 from lago_sdk.adapters.hosts.private import PrivateHost
 from lago_sdk.config import AccelChoice
 from lago_sdk.errors import HostError, MissingToolError, ToolError
 from lago_sdk.plan.facts import Taken
 from lago_sdk.ports import HostKind
 
-pytestmark = pytest.mark.functional
+pytestmark = [pytest.mark.functional, pytest.mark.private_only]
 
+HOST_PROCESSES = ("unshare", "supervisor", "libvirtd")
 ROOT = Path(__file__).parents[2]
-USER = "lagotest"
 
 NETWORK = """
 <network>
@@ -121,7 +121,7 @@ def make_host(tmp_path, cache_dir):
     yield make
     for host in hosts:
         host.end()
-    left = os.listdir(base)
+    left = list(base.iterdir())
     shutil.rmtree(base)
     assert left == []
 
@@ -142,16 +142,15 @@ def supervisor_pid(host):
 
 
 def list_processes(prefix_path):
-    """Command lines of all processes in the private host; unshare, waiting outside, left out."""
+    """Command lines of all processes in the private host of *prefix_path*."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cgroup"):
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             mounts = (path.parent / "mountinfo").read_text()
-            line = (path.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except (OSError, ProcessLookupError):
+            line = path.read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
             continue
-        is_waiting = line.split()[:1] in (["unshare"], ["/usr/bin/unshare"])
-        if f"{prefix_path}/host/etc /etc/libvirt" in mounts and not is_waiting:
+        if f"{prefix_path}/host/etc /etc/libvirt" in mounts:
             found.append(line)
     return found
 
@@ -163,6 +162,15 @@ def wait_until(condition, timeout=5.0):
             return True
         time.sleep(0.01)
     return False
+
+
+def seconds_of_a_process():
+    times = []
+    for _ in range(5):
+        begin = time.monotonic()
+        subprocess.run(["/usr/sbin/libvirtd", "--version"], check=True, stdout=subprocess.DEVNULL)
+        times.append(time.monotonic() - begin)
+    return min(times)
 
 
 def serve(host, address, family, text):
@@ -190,7 +198,7 @@ def test_comes_up_and_goes_away_whole(make_host, tmp_path):
     host.start()
     assert host.is_up()
     assert make_host().is_up()
-    assert len(list_processes(tmp_path / "prefix0")) == 2
+    assert len(list_processes(tmp_path / "prefix0")) == len(HOST_PROCESSES)
     assert host.taken() == Taken()
     assert host.hypervisor().version() == host.facts().libvirt_version
     host.start()
@@ -201,7 +209,7 @@ def test_comes_up_and_goes_away_whole(make_host, tmp_path):
     host.end()
 
 
-def test_a_warm_start_takes_less_than_half_a_second(make_host):
+def test_a_warm_start_takes_less_than_half_a_second(make_host, record_property):
     host = make_host()
     times = []
     for _ in range(4):
@@ -209,8 +217,9 @@ def test_a_warm_start_takes_less_than_half_a_second(make_host):
         host.start()
         times.append(time.monotonic() - begin)
         host.end()
-    print("starts, the first perhaps cold:", ", ".join(f"{seconds:.3f} s" for seconds in times))
-    assert min(times[1:]) <= 0.5
+    record_property("start_seconds", times)
+    # Half a second on an idle machine; on a busy one a multiple of a process that does nothing.
+    assert min(times[1:]) <= max(0.5, 12 * seconds_of_a_process())
 
 
 def test_all_files_are_ours(host, tmp_path):
@@ -239,9 +248,7 @@ def test_dial_reaches_into_the_networks(host):
 
     host.hypervisor().create_network(NETWORK.format(name="lan"))
     serve(host, "192.168.200.1", socket.AF_INET, "four")
-    begin = time.monotonic()
     dialled = host.dial("192.168.200.1", 8000, timeout=5)
-    print(f"dial: {1000 * (time.monotonic() - begin):.1f} ms")
     assert dialled.gettimeout() is None
     assert read_all(dialled) == "four"
     with pytest.raises(ConnectionRefusedError):
@@ -262,14 +269,14 @@ def test_ipv6_works_at_once(host):
 def test_two_hosts_with_the_same_subnet_do_not_meet(make_host):
     import socket
 
-    texts = []
     for number in range(2):
         host = make_host(number)
         host.start()
         host.hypervisor().create_network(NETWORK.format(name="lan"))
         serve(host, "192.168.200.1", socket.AF_INET, f"host {number}")
-    for number in range(2):
-        texts.append(read_all(make_host(number).dial("192.168.200.1", 8000, timeout=5)))
+    texts = [
+        read_all(make_host(number).dial("192.168.200.1", 8000, timeout=5)) for number in range(2)
+    ]
     assert texts == ["host 0", "host 1"]
 
 
@@ -281,9 +288,7 @@ def test_a_vm_ends_at_once(host):
     assert "vnet0" in host.run(["ip", "-br", "link"]).out
     begin = time.monotonic()
     hypervisor.remove_domain("vm")
-    seconds = time.monotonic() - begin
-    print(f"destroy: {seconds:.3f} s")
-    assert seconds < 1.0
+    assert time.monotonic() - begin < 1.0
 
 
 def test_run_gives_code_and_output(host):
@@ -321,11 +326,9 @@ def test_killing_the_first_process_kills_all_and_start_works_again(host, tmp_pat
     hypervisor = host.hypervisor()
     hypervisor.create_network(NETWORK.format(name="lan"))
     hypervisor.create_domain(DOMAIN.format(network="lan"))
-    assert len(list_processes(tmp_path / "prefix0")) >= 4
-    begin = time.monotonic()
+    assert len(list_processes(tmp_path / "prefix0")) > len(HOST_PROCESSES)
     os.kill(supervisor_pid(host), signal.SIGKILL)
-    assert wait_until(lambda: list_processes(tmp_path / "prefix0") == [])
-    print(f"all gone after kill -9: {time.monotonic() - begin:.3f} s")
+    assert wait_until(lambda: list_processes(tmp_path / "prefix0") == [], timeout=1.0)
     assert not host.is_up()
     with pytest.raises(HostError, match="not up"):
         host.dial("192.168.200.1", 80, timeout=1)
@@ -378,7 +381,7 @@ def test_starting_it_in_many_processes_at_once_makes_one(make_host, tmp_path, ca
     owners = [subprocess.Popen(code, stdout=subprocess.PIPE, env=child_env()) for _ in range(5)]
     try:
         assert [owner.stdout.readline() for owner in owners] == [b"up\n"] * 5
-        assert len(list_processes(tmp_path / "prefix0")) == 2
+        assert len(list_processes(tmp_path / "prefix0")) == len(HOST_PROCESSES)
     finally:
         for owner in owners:
             owner.kill()
@@ -434,11 +437,19 @@ def test_a_libvirtd_that_cannot_start_is_explained(make_host, tmp_path):
     etc.mkdir(parents=True)
     (etc / "qemu").write_text("in the way of a directory")
     host = make_host()
-    with pytest.raises(HostError, match=r"(?s)did not come up: libvirtd .*libvirtd\.log") as caught:
+    log = r"(?s)did not come up: libvirtd has ended.*libvirtd\.log.*Not a directory"
+    with pytest.raises(HostError, match=log):
         host.start()
-    print(caught.value)
     assert list_processes(tmp_path / "prefix0") == []
     assert not control_path(host).parent.exists()
+
+
+def test_supplementary_groups_can_be_kept(host):
+    code = (
+        "import os, runpy, sys; supervisor = runpy.run_path(sys.argv[1]); os.setgroups([7, 8]);"
+        "supervisor['keep_groups'](); os.setgroups([]); print(sorted(os.getgroups()))"
+    )
+    assert host.run(["python3", "-c", code, supervisor.__file__]).check().out == "[7, 8]\n"
 
 
 def child_env():
@@ -446,46 +457,3 @@ def child_env():
 
     site = Path(attrs.__file__).parents[1]
     return {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{site}"}
-
-
-def find_python_for(user):
-    """This Python, where the user may run it, else the machine's."""
-    command = ["runuser", "-u", user, "--", sys.executable, "-c", "pass"]
-    works = subprocess.run(command, capture_output=True, check=False).returncode == 0
-    return sys.executable if works else "/usr/bin/python3"
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="we are an ordinary user already")
-def test_all_of_this_as_an_ordinary_user(tmp_path):
-    subprocess.run(["id", USER], check=False, capture_output=True).returncode == 0 or (
-        subprocess.run(["useradd", "--create-home", USER], check=True)
-    )
-    Path("/dev/net/tun").chmod(0o666)
-    base = Path(tempfile.mkdtemp(prefix="lago-"))
-    shutil.chown(base, USER, USER)
-    try:
-        done = subprocess.run(
-            [
-                *("runuser", "-u", USER, "--"),
-                *(
-                    find_python_for(USER),
-                    "-m",
-                    "pytest",
-                    "-s",
-                    "-p",
-                    "no:cacheprovider",
-                    "--noconftest",
-                ),
-                *("-c", str(ROOT / "pyproject.toml"), f"--basetemp={base / 'pytest'}"),
-                str(Path(__file__)),
-            ],
-            env={**child_env(), "PYTHONDONTWRITEBYTECODE": "1"},
-            cwd=base,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    finally:
-        shutil.rmtree(base)
-    print(done.stdout)
-    assert done.returncode == 0, done.stdout + done.stderr

@@ -23,9 +23,9 @@ from lago_sdk.adapters import process
 from lago_sdk.adapters.hosts import checks, control, rundir
 from lago_sdk.adapters.hosts.commands import run_command
 from lago_sdk.adapters.hosts.daemon_files import HostFiles, read_tail
-from lago_sdk.adapters.hosts.supervised import end_process, find_process
+from lago_sdk.adapters.hosts.supervised import end_processes, find_processes
 from lago_sdk.errors import HostError, LockedError
-from lago_sdk.plan.facts import HostFacts, Taken
+from lago_sdk.plan.facts import Accel, HostFacts, Taken
 from lago_sdk.ports import HostKind
 
 if TYPE_CHECKING:
@@ -303,11 +303,18 @@ class PrivateHost:
             "record": os.fspath(files.record),
             "sources": [os.fspath(path) for path in binds.values()],
             "targets": list(binds),
+            "keep_groups": self._needs_groups(),
             "keep": [*_KEPT, *(os.fspath(path) for path in own)],
             "libvirtd": [process.get_tool("libvirtd"), "-f", "/etc/libvirt/libvirtd.conf"],
             "libvirtd_log": os.fspath(files.libvirtd_log),
             "libvirtd_socket": os.fspath(self._run_dir / rundir.LIBVIRT_SOCKET),
         }
+
+    def _needs_groups(self) -> bool:
+        """Whether QEMU may need our group ``kvm``, which a user namespace cannot give it."""
+        from lago_sdk.adapters import cpu
+
+        return not checks.is_root() and cpu.find_accel(self._accel)[0] is Accel.KVM
 
     def _wait(self, begin: dict[Path, int]) -> None:
         """Wait for libvirtd's answer; on failure take everything down and say why."""
@@ -336,13 +343,10 @@ class PrivateHost:
         return HostError(message, hint=hint)
 
     def _end(self) -> None:
-        status = None
-        try:
-            status = self._find_status()
-        finally:
-            pid = None if status is None else status.pid
-            pidfd = find_process(self._files.record, pid=pid)
-        if pidfd is not None:
-            end_process(pidfd, self._control)
+        status = self._find_status()
+        pid = None if status is None else status.pid
+        pidfds = find_processes(self._files.record, pid=pid)
+        if pidfds:
+            end_processes(pidfds, self._control)
         self._files.record.unlink(missing_ok=True)
         rundir.remove(self._run_dir)

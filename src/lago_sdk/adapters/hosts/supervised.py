@@ -6,18 +6,25 @@ import json
 import os
 import select
 import signal
+import time
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lago_sdk.adapters.hosts.control import Connection
 from lago_sdk.errors import HostError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PARENT, _START_TIME = 1, 19
+"""Where a process's stat has its parent and its start in clock ticks since boot."""
 _POLITE_SECONDS = 3.0
 _KILL_SECONDS = 20.0
 
 
-def find_process(record: Path, *, pid: int | None) -> int | None:
-    """Return a pidfd of the supervisor, or ``None`` when it has gone.
+def find_processes(record: Path, *, pid: int | None) -> tuple[int, ...]:
+    """Return pidfds of the supervisor and of the program that waits for it; empty when gone.
 
     Args:
         record: The file in which the supervisor named itself; used when *pid* is not known,
@@ -29,40 +36,42 @@ def find_process(record: Path, *, pid: int | None) -> int | None:
     if pid is None:
         found = _read_record(record)
         if found is None:
-            return None
+            return ()
         pid, started = found
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
-        return None
-    if started is not None and _find_start(pid) != started:
+        return ()
+    stat = _read_stat(pid)
+    if stat is None or (started is not None and int(stat[_START_TIME]) != started):
         os.close(pidfd)
-        return None
-    return pidfd
+        return ()
+    return (pidfd, *_find_waiting(int(stat[_PARENT])))
 
 
-def end_process(pidfd: int, control: Path) -> None:
+def end_processes(pidfds: Sequence[int], control: Path) -> None:
     """End the supervisor and wait until everything in its PID namespace has gone.
 
     Args:
-        pidfd: The supervisor; closed afterwards.
+        pidfds: What :func:`find_processes` found; closed afterwards.
         control: Its control socket.
 
     Raises:
         HostError: It does not end, not even when it is killed.
     """
     try:
-        if _ask_to_end(control) and _wait_end(pidfd, _POLITE_SECONDS):
+        if _ask_to_end(control) and _wait_end(pidfds, _POLITE_SECONDS):
             return
         with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        if not _wait_end(pidfd, _KILL_SECONDS):
+            signal.pidfd_send_signal(pidfds[0], signal.SIGKILL)
+        if not _wait_end(pidfds, _KILL_SECONDS):
             raise HostError(
                 f"the private host's processes do not end within {_KILL_SECONDS:.0f} s",
                 hint="one of them hangs in the kernel; look for state D in ps",
             )
     finally:
-        os.close(pidfd)
+        for pidfd in pidfds:
+            os.close(pidfd)
 
 
 def _ask_to_end(control: Path) -> bool:
@@ -75,11 +84,15 @@ def _ask_to_end(control: Path) -> bool:
     return True
 
 
-def _wait_end(pidfd: int, seconds: float) -> bool:
+def _wait_end(pidfds: Sequence[int], seconds: float) -> bool:
     """The first process of a PID namespace ends after all others in it (pid_namespaces(7))."""
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
+    deadline = time.monotonic() + seconds
+    for pidfd in pidfds:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            return False
+    return True
 
 
 def _read_record(record: Path) -> tuple[int, int] | None:
@@ -94,10 +107,20 @@ def _read_record(record: Path) -> tuple[int, int] | None:
     return pid, started
 
 
-def _find_start(pid: int) -> int | None:
-    """Start time of a process in clock ticks since boot: field 22 of its stat (proc(5))."""
+def _find_waiting(pid: int) -> tuple[int, ...]:
+    """The pidfd of ``unshare``, which ends as soon as the supervisor has ended."""
+    try:
+        if Path(f"/proc/{pid}/comm").read_text() != "unshare\n":
+            return ()
+        return (os.pidfd_open(pid),)
+    except (FileNotFoundError, ProcessLookupError):
+        return ()
+
+
+def _read_stat(pid: int) -> list[bytes] | None:
+    """The fields of a process's stat after its name, which is the second of them (proc(5))."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return int(stat.rpartition(b")")[2].split()[19])
+    return stat.rpartition(b")")[2].split()

@@ -43,7 +43,8 @@ if TYPE_CHECKING:  # without importing typing, which costs 5 ms
 Settings = dict[str, object]
 """Keys: ``uuid``; ``control_fd``, the listening socket; ``owner_fd``, a pidfd, or ``None``;
 ``record``, the file that names us; ``keep``, directories to keep visible; ``sources`` and
-``targets`` of bind mounts; ``libvirtd``, its command; ``libvirtd_log``; ``libvirtd_socket``."""
+``targets`` of bind mounts; ``keep_groups``, whether we stay in supplementary groups; ``libvirtd``,
+its command; ``libvirtd_log``; ``libvirtd_socket``."""
 Message = dict[str, object]
 
 MAX_MESSAGE = 200_000
@@ -59,6 +60,12 @@ _OPEN_FLAGS = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 # Flags of mount(2), from linux/mount.h.
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
 _MS_BIND, _MS_REC = 4096, 16384
+
+# Of seccomp(2), from linux/seccomp.h, linux/audit.h and asm/unistd.h: by machine the
+# architecture as the kernel tells it to filters, and the numbers of seccomp and setgroups.
+_SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_SPEC_ALLOW = 1, 4
+_SECCOMP_RET_ALLOW, _SECCOMP_RET_ERRNO = 0x7FFF0000, 0x00050000
+_SYSCALLS = {"x86_64": (0xC000003E, 317, 116), "aarch64": (0xC00000B7, 277, 159)}
 
 # Requests of netdevice(7), from linux/sockios.h and linux/if.h.
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
@@ -181,6 +188,32 @@ def set_up_networks() -> None:
 # ------------------------------------------------------------------ programs
 
 
+def keep_groups() -> None:
+    """Make setgroups(2) do nothing, for us and all that we start.
+
+    libvirt drops supplementary groups before it runs QEMU, although as the same user. In a user
+    namespace they cannot be got back, and ``kvm`` may be what opens ``/dev/kvm`` to the user.
+    """
+    machine = os.uname().machine
+    if machine not in _SYSCALLS:
+        return
+    architecture, seccomp, setgroups = _SYSCALLS[machine]
+    steps = (  # linux/filter.h: code, jumps when true and false, operand
+        (0x20, 0, 0, 4),  # load the architecture
+        (0x15, 0, 3, architecture),  # jump if equal, else allow
+        (0x20, 0, 0, 0),  # load the number of the call
+        (0x15, 0, 1, setgroups),
+        (0x06, 0, 0, _SECCOMP_RET_ERRNO),  # return errno 0: success
+        (0x06, 0, 0, _SECCOMP_RET_ALLOW),
+    )
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
+    program = struct.pack("@HP", len(steps), ctypes.addressof(code))
+    libc = ctypes.CDLL(None, use_errno=True)
+    numbers = (seccomp, _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_SPEC_ALLOW)
+    if libc.syscall(*(ctypes.c_long(number) for number in numbers), program) != 0:
+        _log(f"supplementary groups will be lost: {os.strerror(ctypes.get_errno())}")
+
+
 def _spawn(argv: list[str], env: dict[str, str], stdio: list[int]) -> int:
     """Start *argv* in a session of its own and return its pid."""
     return os.posix_spawn(
@@ -254,6 +287,8 @@ class Supervisor:
         binds = list(zip(_strings(sources), _strings(targets), strict=True))
         mount_all(binds, _strings(self.settings["keep"]))
         set_up_networks()
+        if self.settings["keep_groups"]:
+            keep_groups()
         log_path = str(self.settings["libvirtd_log"])
         self.libvirtd = _start_libvirtd(_strings(self.settings["libvirtd"]), log_path)
 
