@@ -44,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "workdir": WORDS | {"config", "service", "connect", "prefix"},
     "verbs": WORDS | {"config", "service", "connect", "templates", "codec", "alloc"},
     "notebook": WORDS | {"prefix", "vm", "net", "service"},
-    "testing": WORDS | {"config", "prefix", "vm", "net", "workdir", "service", "codec"},
+    "testing": WORDS | {"config", "prefix", "vm", "net", "workdir", "service", "codec", "render"},
 }
 """Room of lago_sdk -> rooms it may import from, besides itself."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from lago_sdk.adapters.libvirt.connection import Connection
-from lago_sdk.adapters.libvirt.errors import Reason, tolerated, translated
+from lago_sdk.adapters.libvirt.errors import Reason, find_reason, tolerated, translated
 from lago_sdk.adapters.libvirt.states import state_reason, vm_state
 from lago_sdk.ports import DomainInfo
 from lago_sdk.render.tags import parse_tag
@@ -103,11 +103,10 @@ class LibvirtHypervisor:
 
     def shutdown_domain(self, name: str) -> None:
         """See `Hypervisor.shutdown_domain`; nothing happens when it is off or absent."""
-        import libvirt
-
         with self._doing(f"shut down domain {name!r}") as connection, tolerated(*_GONE):
             domain = connection.lookupByName(name)
-            domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
+            if domain.isActive():
+                _press_power_button(domain)
 
     def remove_domain(self, name: str) -> None:
         """See `Hypervisor.remove_domain`."""
@@ -233,9 +232,25 @@ def _undefine_domain(domain: Any) -> None:
     """Forget a domain with all that libvirt keeps for it."""
     import libvirt
 
-    domain.undefineFlags(
-        libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-        | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-        | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-        | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+    kept = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    kept_by_qemu = (
+        libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
     )
+    try:
+        domain.undefineFlags(kept | kept_by_qemu)
+    except libvirt.libvirtError as error:
+        if find_reason(error) is not Reason.INVALID:
+            raise
+        domain.undefineFlags(kept)  # a driver that knows no firmware variables
+
+
+def _press_power_button(domain: Any) -> None:
+    """Ask the guest to power off by ACPI, and not by its agent, which may not answer."""
+    import libvirt
+
+    try:
+        domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
+    except libvirt.libvirtError as error:
+        if find_reason(error) is not Reason.INVALID:
+            raise
+        domain.shutdown()  # a driver that knows one way only
