@@ -62,20 +62,17 @@ def functional(session: nox.Session) -> None:
     in namespaces of its own, where nothing of the machine can be touched.
     """
     install(session)
-    pytest = ("python", "-m", "pytest", "-p", "no:cacheprovider", "tests/functional")
+    pytest = ("python", "-m", "pytest", "-p", "no:cacheprovider")
+    tests = ("tests/functional", "examples")
     is_root = os.geteuid() == 0
-    runs = {f"private host, as {'root' if is_root else 'you'}": pytest}
+    runs = {f"private host, as {'root' if is_root else 'you'}": (*pytest, *tests)}
     if is_root:
-        as_user = (str(HERE / "scripts" / "as-test-user"), *pytest, "-m", "not root_only")
+        as_user = (str(HERE / "scripts" / "as-test-user"), *pytest, *tests)
         runs["private host, as an ordinary user"] = as_user
-    runs["system host, in a sandbox"] = (
-        "python",
-        "tests/functional/sandbox.py",
-        *pytest,
-        "-m",
-        "not private_only",
-    )
+    in_sandbox = ("python", "tests/functional/sandbox.py", *pytest, *tests)
+    runs["system host, in a sandbox"] = in_sandbox
     failed = []
+    # What a run is not about (root, private hosts) is deselected by tests/functional/conftest.py.
     for title, command in runs.items():
         session.log(f"functional tests: {title}")
         try:

@@ -93,3 +93,19 @@ def test_what_a_killed_up_leaves_destroy_removes(tmp_path, lagoctl, host, two_vm
     if (directory / ".lago").exists():
         lagoctl("destroy", "--yes", "--all-prefixes")
     assert not (directory / ".lago").exists()
+
+
+@pytest.mark.private_only
+def test_the_script_of_the_examples(tmp_path, two_vms, tiny):
+    done = subprocess.run(
+        [sys.executable, two_vms.parents[1] / "script.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "hello from web" in done.stdout
+    assert "db reaches web: yes" in done.stdout
+    assert list(tmp_path.iterdir()) == []
