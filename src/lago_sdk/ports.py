@@ -126,7 +126,7 @@ class Hypervisor(Protocol):
         """Power it off and forget its definition; idempotent."""
 
     def list_networks(self, prefix_uuid: str) -> Mapping[str, NetState]:
-        """Networks whose name is derived from the prefix's uuid, and their state."""
+        """All networks tagged with the prefix's uuid, and their state."""
 
     def find_network(self, name: str) -> NetState | None:
         """The state of the network *name*, or ``None`` when it is not defined."""

@@ -28,7 +28,6 @@ from lago_sdk.render.domain import render_domain
 from lago_sdk.render.tags import Tag, parse_tag
 from lago_sdk.spec import BootDevice, DiskBus, DiskFormat
 
-
 WINNING = """
 <domain type='xen'>
   <memory unit='GiB'>3</memory>
