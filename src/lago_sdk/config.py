@@ -149,10 +149,6 @@ def _template_store(config: Config) -> Path:
     return config.data_dir / "templates"
 
 
-def _template_repos(config: Config) -> Path:
-    return config.data_dir / "repos"
-
-
 def _setting(doc: str, parse: Callable[[str], object], *aliases: str) -> Mapping[str, Setting]:
     return {_METADATA: Setting(doc=doc, parse=parse, aliases=aliases)}
 
@@ -227,24 +223,6 @@ class Config:
     template_store: Path = attrs.field(
         default=attrs.Factory(_template_store, takes_self=True),
         metadata=_setting("Where templates are kept; under data_dir when absent.", _parse_path),
-    )
-    template_repos: Path = attrs.field(
-        default=attrs.Factory(_template_repos, takes_self=True),
-        metadata=_setting(
-            "Where descriptions of template repositories are kept; under data_dir when absent.",
-            _parse_path,
-        ),
-    )
-    template_repo_path: str | None = attrs.field(
-        default=None,
-        metadata=_setting("Path or URL of the template repository's description.", str),
-    )
-    default_vm_type: str = attrs.field(
-        default="default", metadata=_setting("Kind of a VM that does not name its vm-type.", str)
-    )
-    default_vm_provider: str = attrs.field(
-        default="local-libvirt",
-        metadata=_setting("What runs a VM that does not name its vm-provider.", str),
     )
     default_root_password: str | None = attrs.field(
         default=None,
@@ -381,17 +359,22 @@ def list_settings() -> Mapping[str, Setting]:
     return {field.name: field.metadata[_METADATA] for field in attrs.fields(Config)}
 
 
-_OBSOLETE = {
-    "libvirt_user": "libvirt asks for no password on a local socket; for others use its auth.conf",
-    "libvirt_username": "libvirt asks for no password on a local socket; for others use auth.conf",
-    "libvirt_password": "libvirt asks for no password on a local socket; for others use auth.conf",
+_LOGIN = "libvirt's own auth.conf holds the passwords of remote hosts"
+_WITHOUT_EFFECT = {
+    "libvirt_user": _LOGIN,
+    "libvirt_username": _LOGIN,
+    "libvirt_password": _LOGIN,
     "ssh_tries": "waits have deadlines: see boot_timeout and ssh_timeout",
     "reposync_dir": "it belonged to Lago's oVirt plugin",
     "ignore_warnings": "use loglevel = error",
+    "template_repo_path": "templates come from the store: see lagoctl template",
+    "template_repos": "templates come from the store: see lagoctl template",
+    "default_vm_type": "the init file says it: vm-type",
+    "default_vm_provider": "the init file says it: vm-provider",
 }
-"""Lago's settings that have no meaning any more, and why."""
+"""Lago's settings that do nothing here, and why or what to use."""
 
-_INIT_SETTINGS = frozenset({"template_store", "template_repos", "template_repo_path"})
+_INIT_SETTINGS = frozenset({"template_store"})
 """Lago kept these in ``[init]``; there they hold for every verb, as templates concern many."""
 
 
@@ -407,8 +390,8 @@ def _find_name(item: RawSetting, observer: Observer) -> str | None:
     for field, setting in known.items():
         if name in setting.aliases:
             return field
-    if name in _OBSOLETE:
-        observer(Note(message=f"{item.origin}: {name!r} has no effect: {_OBSOLETE[name]}"))
+    if name in _WITHOUT_EFFECT:
+        observer(Note(message=f"{item.origin}: {name!r} has no effect: {_WITHOUT_EFFECT[name]}"))
         return None
     hint = suggest(name, known) or ""
     # Variables named LAGO_SOMETHING may be the user's own, meant for the init file.

@@ -20,7 +20,7 @@ from lago_sdk.service.journal import Journal
 from lago_sdk.service.layout import PrefixLayout
 from lago_sdk.service.reach import boot_timeout, wait_for_ssh
 from lago_sdk.service.start import Starter, StartReport
-from lago_sdk.service.status import observe_states, prefix_status
+from lago_sdk.service.status import observe, prefix_status
 from lago_sdk.service.stop import destroy_prefix, shut_down_vms, stop_vms
 from lago_sdk.service.store import PrefixStore
 from lago_sdk.spec.prefix import PrefixSpec
@@ -97,7 +97,7 @@ class Prefix:
         settings = config or Config.load()
         uuid = uuid4().hex
         record = decide_record(settings, uuid=uuid, ephemeral=ephemeral)
-        home = Workdir.create(workdir or settings.workdir_path or settings.workdir_name)
+        home = Workdir.create(settings.workdir if workdir is None else workdir)
         layout = PrefixLayout(home.path / name)
         _remove_unfinished(layout, settings)
         home.make_place(name)
@@ -374,11 +374,11 @@ class Prefix:
 
     def get_state(self, vm: str) -> VMState:
         """Return the state of the VM *vm* now."""
-        return observe_states(self.plan, self._world.host)[0][self.plan.get_vm(vm).name]
+        return observe(self.plan, self._world.host).state(self.plan.get_vm(vm).name)
 
     def get_net_state(self, net: str) -> NetState:
         """Return the state of the net *net* now."""
-        return observe_states(self.plan, self._world.host)[1][self.plan.get_net(net).name]
+        return observe(self.plan, self._world.host).nets[self.plan.get_net(net).name]
 
     def reach(self, vm: str) -> Guest:
         """Return the connection to the guest of *vm*, which is opened at first use.

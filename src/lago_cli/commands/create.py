@@ -21,12 +21,6 @@ _TemplateStore = Annotated[
     Path | None,
     typer.Option("--template-store", metavar="DIR", help="Where templates are kept."),
 ]
-_TemplateRepo = Annotated[
-    str | None,
-    typer.Option(
-        "--template-repo-path", metavar="PATH|URL", help="Description of the template repository."
-    ),
-]
 
 
 @verb(
@@ -52,7 +46,6 @@ def init(
         bool, typer.Option("--set-current", help="Make it the current prefix.")
     ] = False,
     template_store: _TemplateStore = None,
-    template_repo_path: _TemplateRepo = None,
 ) -> None:
     """Make a prefix from an init file; nothing runs yet.
 
@@ -60,7 +53,7 @@ def init(
     """
     if initfile is None and workdir is not None:
         initfile, workdir = Path(workdir), None
-    session.set_arguments(template_store=template_store, template_repo_path=template_repo_path)
+    session.set_arguments(template_store=template_store)
     chosen = _choose_workdir(session, workdir)
     prefix = _create(session, initfile or INIT_FILE, chosen)
     if set_current:
@@ -83,13 +76,12 @@ def up(
     ] = None,
     *,
     template_store: _TemplateStore = None,
-    template_repo_path: _TemplateRepo = None,
 ) -> None:
     """Bring up the lab of an init file: init, start and wait.
 
     Returns when every VM answers ssh. Run again it changes nothing and says so.
     """
-    session.set_arguments(template_store=template_store, template_repo_path=template_repo_path)
+    session.set_arguments(template_store=template_store)
     prefix = _open_or_create(session, initfile)
     report = prefix.start()
     if report.started:

@@ -38,8 +38,7 @@ def stop(session: Session, vms: _VMs = None) -> None:
 @verb(app, "lagoctl shutdown", "lagoctl shutdown web db")
 def shutdown(session: Session, vms: _VMs = None) -> None:
     """Ask guests to power off, and wait until they have."""
-    timeout = session.config.shutdown_timeout
-    _tell_stopped(session, session.open_prefix().shutdown(vms, timeout=timeout))
+    _tell_stopped(session, session.open_prefix().shutdown(vms))
 
 
 @verb(app, "lagoctl cleanup")

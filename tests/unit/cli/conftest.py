@@ -66,7 +66,7 @@ class FakePrefix:
         self.running -= set(stopped)
         return stopped
 
-    def shutdown(self, vms=None, *, timeout=300.0):
+    def shutdown(self, vms=None, *, timeout=None):
         self._do("shutdown", vms, timeout)
         return tuple(vms or self.vms)
 

@@ -44,7 +44,8 @@ def test_settings_of_a_verb_come_from_its_section(library, lagoctl, tmp_path):
     conf.write_text("[shutdown]\nshutdown_timeout = 7\n")
     prefix = library.add()
     lagoctl("shutdown", "db")
-    assert prefix.calls == [("shutdown", ["db"], 7.0)]
+    assert prefix.calls == [("shutdown", ["db"], None)]
+    assert library.opened[-1][2].shutdown_timeout == 7
 
 
 def test_on_a_terminal_status_is_a_table(library, lagoctl, terminal):

@@ -1,0 +1,33 @@
+"""The pages about the command line and its settings tell what the program does."""
+
+from pathlib import Path
+
+from lago_cli.app import _FAMILIES
+from lago_cli.options import PARAMETERS
+from lago_sdk.config import list_settings
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def test_every_setting_is_on_the_page_with_its_meaning():
+    text = (DOCS / "configuration.md").read_text()
+    for name, setting in list_settings().items():
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
+        assert setting.doc in row
+        for alias in setting.aliases:
+            assert f"`{alias}`" in row
+
+
+def test_every_verb_is_on_the_page_with_its_summary():
+    text = (DOCS / "command-line.md").read_text()
+    for verbs in _FAMILIES.values():
+        for verb, summary in verbs.items():
+            rows = [line for line in text.splitlines() if line.startswith(f"| `{verb}")]
+            assert any(summary in row for row in rows), verb
+
+
+def test_every_shared_option_is_on_the_page():
+    text = (DOCS / "command-line.md").read_text()
+    for parameter in PARAMETERS:
+        for word in parameter.annotation.__metadata__[0].param_decls:
+            assert f"`{word}" in text
