@@ -9,12 +9,14 @@ import tempfile
 import threading
 import time
 import uuid
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
 from lago_sdk.adapters.hosts import control, supervisor
 from lago_sdk.adapters.hosts.private import PrivateHost
+from lago_sdk.adapters.hosts.system import SystemHost
 from lago_sdk.config import AccelChoice
 from lago_sdk.errors import HostError, MissingToolError, ToolError
 from lago_sdk.plan.facts import Taken
@@ -386,6 +388,28 @@ def test_starting_it_in_many_processes_at_once_makes_one(make_host, tmp_path, ca
         for owner in owners:
             owner.kill()
             owner.communicate()
+
+
+def test_the_system_host_joins_a_libvirtd_that_is_there(host):
+    system = SystemHost(uri=host.uri, uuid=uuid.uuid4().hex, accel=AccelChoice.AUTO)
+    assert system.kind is HostKind.SYSTEM
+    system.start()
+    assert system.is_up()
+    assert system.facts() == host.facts()
+    assert "lo" in system.taken().names
+    assert IPv4Network("127.0.0.0/8") in system.taken().subnets
+    assert system.run(["sh", "-c", "exit 3"]).code == 3
+    system.end()
+    assert host.is_up()
+
+
+def test_the_system_host_explains_an_absent_libvirtd(tmp_path):
+    uri = f"qemu+unix:///system?socket={tmp_path / 'absent'}"
+    system = SystemHost(uri=uri, uuid=uuid.uuid4().hex, accel=AccelChoice.AUTO)
+    assert not system.is_up()
+    with pytest.raises(HostError) as caught:
+        system.start()
+    assert "libvirtd" in caught.value.hint
 
 
 def test_another_user_is_refused(host):

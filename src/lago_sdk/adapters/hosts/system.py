@@ -57,9 +57,9 @@ class SystemHost:
         return self._uri
 
     def is_up(self) -> bool:
-        """Whether its libvirtd takes a connection."""
+        """Whether its libvirtd answers."""
         try:
-            self.hypervisor()
+            self.hypervisor().version()
         except (HostError, HypervisorError):
             return False
         return True
@@ -134,11 +134,13 @@ class SystemHost:
 
         with self._mutex:
             if self._hypervisor is None:
+                hypervisor = LibvirtHypervisor(self._uri)
                 try:
-                    self._hypervisor = LibvirtHypervisor(self._uri)
+                    hypervisor.version()  # it connects on first use
                 except (HostError, HypervisorError) as error:
                     hint = next((x.hint for x in check_system(self._uri) if not x.ok), error.hint)
                     raise HostError(error.message, hint=hint) from error
+                self._hypervisor = hypervisor
             return self._hypervisor
 
     def dial(self, address: str, port: int, *, timeout: float) -> socket.socket:
