@@ -48,22 +48,31 @@ ensure_packages() {
         die "Debian packages are missing; install them first:" \
             "sudo apt-get install --no-install-recommends ${missing[*]}"
     say "installing: ${missing[*]}"
-    apt_install "${missing[@]}" && return
-    # Most often the lists of packages are absent or old.
-    apt-get -qq update >&2
-    apt_install "${missing[@]}" || die "apt-get could not install: ${missing[*]}"
+    has_package_lists || quiet_apt update
+    quiet_apt install --yes --no-install-recommends "${missing[@]}" && return
+    say "the lists of packages may be old: fetching them"
+    quiet_apt update &&
+        quiet_apt install --yes --no-install-recommends "${missing[@]}" ||
+        die "apt-get could not install: ${missing[*]}"
 }
 
-apt_install() {
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends \
-        -o Dpkg::Use-Pty=0 "$@" </dev/null >&2
+# apt-get that speaks only where it fails.
+quiet_apt() {
+    local log code=0
+    log=$(mktemp)
+    DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" </dev/null >"$log" 2>&1 || code=$?
+    ((code == 0)) || tail -n 20 "$log" >&2
+    rm -f "$log"
+    return "$code"
 }
+
+has_package_lists() { compgen -G '/var/lib/apt/lists/*Packages*' >/dev/null; }
 
 # Templates are built from packages that apt fetches.
 ensure_package_lists() {
-    compgen -G '/var/lib/apt/lists/*Packages*' >/dev/null && return
+    has_package_lists && return
     is_root || die "apt has no lists of packages; fetch them first: sudo apt-get update"
-    apt-get -qq update >&2
+    quiet_apt update
 }
 
 # QEMU's network cards are opened through it; udev makes it 0666, a bare machine may not.
