@@ -92,7 +92,8 @@ def _parse_yaml(text: str, json_error: Exception) -> Document:
 
 def _syntax_problem(text: str, error: YamlTextError, json_error: Exception) -> Problem:
     """What to say about a text that is neither JSON nor YAML."""
-    if text.lstrip().startswith("{") and isinstance(json_error, json.JSONDecodeError):
+    start = text.lstrip()[:2]
+    if start.startswith("{") and start != "{{" and isinstance(json_error, json.JSONDecodeError):
         return Problem(
             message=f"not valid JSON: {json_error.msg[:1].lower()}{json_error.msg[1:]}",
             code="json-syntax",

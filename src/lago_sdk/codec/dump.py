@@ -80,6 +80,15 @@ def _written(cls: type[Any]) -> list[tuple[str, str, object]]:
 _WRITTEN: dict[type, list[tuple[str, str, object]]] = {}
 
 
+def plain_default(cls: type[Any], field: str) -> Any:
+    """Return the default of a model's field as it would be written; ``None`` without one."""
+    for _, name, default in _written(cls):
+        if name == field and default is not _REQUIRED and default is not None:
+            convert = _SPECIAL.get(field, _plain)
+            return convert(default)
+    return None
+
+
 def _default(field: attrs.Attribute[Any]) -> object:
     default: Any = field.default
     if default is attrs.NOTHING:

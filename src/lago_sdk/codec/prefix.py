@@ -9,8 +9,9 @@ import attrs
 
 from lago_sdk.codec.language import DEPLOY_SCRIPTS, DOMAIN_TYPE
 from lago_sdk.codec.prototypes import Prototypes
-from lago_sdk.codec.scalars import BadValue, describe, did_you_mean, to_text
+from lago_sdk.codec.scalars import describe, did_you_mean, to_text
 from lago_sdk.codec.structure import model_rule, structure_fields
+from lago_sdk.codec.values import BadValue
 from lago_sdk.spec.net import NetSpec
 from lago_sdk.spec.prefix import PrefixSpec
 from lago_sdk.spec.vm import VMSpec

@@ -15,7 +15,7 @@ from fractions import Fraction
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, TypeVar
 
-from lago_sdk.codec.values import BOOLEAN_WORDS
+from lago_sdk.codec.values import BOOLEAN_WORDS, BadValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,22 +38,6 @@ _NAMES = {
     int: "a number",
     float: "a number",
 }
-
-
-class BadValue(Exception):  # noqa: N818 - caught where it is turned into a Problem
-    """A value is not what its key takes.
-
-    Attributes:
-        message: What is wrong, one sentence without a full stop.
-        hint: What to try.
-        code: The problem's stable identifier.
-    """
-
-    def __init__(self, message: str, *, hint: str | None = None, code: str = "bad-value") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.code = code
 
 
 def describe(value: object) -> str:

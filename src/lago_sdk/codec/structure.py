@@ -24,8 +24,8 @@ from lago_sdk.codec.language import (
     SERVICE_CLASSES,
     SILENT_KEYS,
 )
-from lago_sdk.codec.scalars import BadValue, did_you_mean, wrong_type
-from lago_sdk.codec.values import to_free_form
+from lago_sdk.codec.scalars import did_you_mean, wrong_type
+from lago_sdk.codec.values import BadValue, to_free_form
 from lago_sdk.spec.disk import BuildStep, DiskSpec, EmptyDisk, FileDisk, TemplateDisk
 from lago_sdk.spec.keys import Key, find_key
 from lago_sdk.spec.net import DhcpRange
@@ -359,7 +359,10 @@ def _build(value: Any, path: Path, sink: Sink) -> tuple[BuildStep, ...]:
         if options is not None and not isinstance(options, Mapping):
             sink.error((*place, str(name)), "expected a map of options", code="wrong-type")
             continue
-        steps.append(BuildStep(builder=str(name), options=to_free_form(options or {})))
+        try:
+            steps.append(BuildStep(builder=str(name), options=to_free_form(options or {})))
+        except BadValue as bad:
+            sink.error((*place, str(name)), bad.message, hint=bad.hint, code=bad.code)
     return tuple(steps)
 
 

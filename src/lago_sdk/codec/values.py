@@ -13,6 +13,22 @@ from collections.abc import Mapping
 from typing import Any
 
 
+class BadValue(Exception):  # noqa: N818 - caught where it is turned into a Problem
+    """A value is not what its key takes.
+
+    Attributes:
+        message: What is wrong, one sentence without a full stop.
+        hint: What to try.
+        code: The problem's stable identifier.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, code: str = "bad-value") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code
+
+
 class Plain(str):
     """A scalar that was written without quotes."""
 
@@ -60,12 +76,29 @@ def resolve_plain(text: str) -> object:
     return str(text)
 
 
-def to_free_form(value: Any) -> Any:
-    """Return a deep copy of *value* as plain dicts, lists and scalars, plain text resolved."""
+MAX_DEPTH = 100
+"""How deep collections may be nested."""
+
+
+def to_free_form(value: Any, *, depth: int = 0) -> Any:
+    """Return a deep copy of *value* as plain dicts, lists and scalars, plain text resolved.
+
+    Raises:
+        BadValue: It is nested too deep (or inside itself), or holds objects that neither YAML's
+            core nor JSON has a form for.
+    """
     if isinstance(value, Plain):
         return resolve_plain(value)
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if depth >= MAX_DEPTH:
+        raise BadValue(f"nested more than {MAX_DEPTH} levels deep", code="too-deep")
     if isinstance(value, Mapping):
-        return {str(key): to_free_form(item) for key, item in value.items()}
+        return {str(key): to_free_form(item, depth=depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [to_free_form(item) for item in value]
-    return value
+        return [to_free_form(item, depth=depth + 1) for item in value]
+    raise BadValue(
+        f"an init file has no form for a value of type {type(value).__name__}",
+        hint="use text, numbers, booleans, lists and maps",
+        code="wrong-type",
+    )

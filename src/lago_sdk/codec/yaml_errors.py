@@ -44,6 +44,11 @@ _KNOWN: tuple[tuple[str, str, str | None], ...] = (
         "an unknown escape after a backslash in a double-quoted text",
         "double the backslash, or use single quotes",
     ),
+    (
+        "found unexpected ':'",
+        "a value with ':' needs quotes inside '{ }' and '[ ]'",
+        "for example {mac: '52:54:00:00:00:01'}",
+    ),
     ("found a tab character", "a tab is used for indentation", _TAB),
 )
 """Part of libyaml's message, ours, and a hint."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
-from lago_sdk.codec.values import NULL_WORDS, Plain
+from lago_sdk.codec.values import MAX_DEPTH, NULL_WORDS, Plain
 from lago_sdk.errors import suggest
 from lago_sdk.spec.problems import Problem
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-MAX_DEPTH = 100
-"""How deep collections may be nested."""
 MAX_VALUES = 2_000_000
 """How many values a document may have once its aliases are followed."""
 MERGE_KEY = "<<"
@@ -209,7 +207,9 @@ class _Composer:
                     hint="quote it; '{{ … }}' looks like a Jinja template that was not rendered",
                 )
         if len(self._stack) >= MAX_DEPTH:
-            raise YamlTextError(f"nested more than {MAX_DEPTH} levels deep", _mark(event))
+            raise YamlTextError(
+                f"nested more than {MAX_DEPTH} levels deep", _mark(event), code="too-deep"
+            )
         self._stack.append(_Frame(is_mapping=is_mapping, anchor=event.anchor))
         self._start_marks.append(event.start_mark)
 

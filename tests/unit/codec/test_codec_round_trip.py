@@ -4,7 +4,6 @@ import json
 
 import hypothesis
 from hypothesis import strategies as st
-from strategies import free_maps, prefix_specs, texts
 
 from lago_sdk.codec import check_text, dumps_spec, loads_spec, structure_spec
 from lago_sdk.codec.dump import unstructure_spec
@@ -12,6 +11,7 @@ from lago_sdk.codec.emit import emit_yaml
 from lago_sdk.codec.values import to_free_form
 from lago_sdk.codec.yaml_text import compose_yaml
 from lago_sdk.spec.checks import check_spec
+from strategies import free_maps, prefix_specs, texts
 
 slow = hypothesis.settings(
     max_examples=15,

@@ -96,7 +96,8 @@ def _check_ip(nic: NicSpec, vm: str, room: _Room, path: Path, sink: Sink) -> Non
         return
     if _is_edge(number, room):
         message = f"{text} is the network or broadcast address of the net {net.name!r}"
-        sink.error(path, message, hint=_octet_hint(room), code="address-outside")
+        hint = _octet_hint(room) if room.by_octet else _example(room)
+        sink.error(path, message, hint=hint, code="address-outside")
         return
     if number in room.taken:
         owner = room.taken[number]

@@ -162,13 +162,17 @@ def _check_lists(vm: VMSpec, path: Path, sink: Sink) -> None:
             )
 
 
+_OPENING = "<devices>"
+
+
 def _check_xml(text: str, path: Path, sink: Sink) -> None:
     from xml.etree import ElementTree as ET
 
     try:
-        ET.fromstring(f"<devices>{text}</devices>")  # noqa: S314 - the user's own file
+        ET.fromstring(f"{_OPENING}{text}</devices>")  # noqa: S314 - the user's own file
     except ET.ParseError as error:
         line, column = error.position
+        column -= len(_OPENING) if line == 1 else 0
         sink.error(
             path,
             f"not well-formed XML: {str(error).partition(':')[0]} "
