@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from lago_sdk.plan.models import NetPlan, Plan, VMPlan
-    from lago_sdk.state import VMState
 
 
 def select_vms(plan: Plan, names: Iterable[str] | None) -> tuple[VMPlan, ...]:
@@ -27,15 +26,3 @@ def select_nets(plan: Plan, vms: Iterable[VMPlan]) -> tuple[NetPlan, ...]:
     """Return the nets that *vms* are plugged into, in the plan's order."""
     used = {nic.net for vm in vms for nic in vm.nics}
     return tuple(net for net in plan.nets if net.name in used)
-
-
-def unused_nets(plan: Plan, states: Mapping[str, VMState]) -> tuple[NetPlan, ...]:
-    """Return the nets that no active VM is plugged into.
-
-    Args:
-        plan: The prefix's plan.
-        states: State of each VM by its name; an absent one is not active.
-    """
-    active = [vm for vm in plan.vms if vm.name in states and states[vm.name].is_active]
-    used = {net.name for net in select_nets(plan, active)}
-    return tuple(net for net in plan.nets if net.name not in used)

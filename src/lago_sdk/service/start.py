@@ -19,7 +19,7 @@ from lago_sdk.render.network import render_network
 from lago_sdk.service.parallel import Cancellation, run_parallel
 from lago_sdk.service.reach import answers_ssh, boot_timeout, wait_for_ssh
 from lago_sdk.service.select import select_nets, select_vms
-from lago_sdk.service.status import observe_states
+from lago_sdk.service.status import observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,9 +100,9 @@ class Starter:
         self, vms: tuple[VMPlan, ...], nets: tuple[NetPlan, ...]
     ) -> tuple[tuple[str, ...], set[str]]:
         self._start_host()
-        states, net_states = observe_states(self._plan, self._world.host)
-        missing_nets = [net for net in nets if not net_states[net.name].is_active]
-        stopped = {vm.name for vm in vms if not states[vm.name].is_active}
+        seen = observe(self._plan, self._world.host)
+        missing_nets = [net for net in nets if not seen.nets[net.name].is_active]
+        stopped = {vm.name for vm in vms if not seen.is_active(vm.name)}
         self._start_nets(missing_nets)
         facts = self._world.host.facts()
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import attrs
 
 from lago_sdk.errors import LagoError
+from lago_sdk.ports import DomainInfo
 from lago_sdk.service.reach import find_address
 from lago_sdk.state import NetState, VMState
 
 if TYPE_CHECKING:
     from lago_sdk.plan.models import NetPlan, NicPlan, Plan, VMPlan
-    from lago_sdk.ports import DomainInfo, Host
+    from lago_sdk.ports import Host
 
 
 @attrs.frozen(kw_only=True)
@@ -75,27 +76,40 @@ class PrefixStatus:
     vms: tuple[VMStatus, ...] = ()
 
 
-def observe_domains(plan: Plan, host: Host) -> dict[str, DomainInfo]:
-    """Return what libvirt knows of each VM, by the VM's name; one bulk call."""
-    if not host.is_up():
-        return {}
-    known = {info.name: info for info in host.hypervisor().list_domains(plan.uuid)}
-    return {vm.name: known[vm.domain] for vm in plan.vms if vm.domain in known}
+@attrs.frozen(kw_only=True)
+class Observation:
+    """What libvirt says of a prefix at one moment."""
+
+    domains: Mapping[str, DomainInfo]
+    """By name of the VM; a VM without a domain is absent."""
+    nets: Mapping[str, NetState]
+    """By name of the net; every net of the plan."""
+
+    def state(self, vm: str) -> VMState:
+        """Return the state of the VM *vm*."""
+        info = self.domains.get(vm)
+        return VMState.DOWN if info is None else info.state
+
+    def is_active(self, vm: str) -> bool:
+        """Whether a QEMU process exists for the VM *vm*."""
+        return self.state(vm).is_active
 
 
-def observe_states(plan: Plan, host: Host) -> tuple[dict[str, VMState], dict[str, NetState]]:
-    """Return the state of every VM and every net of *plan*, by name.
+def observe(plan: Plan, host: Host) -> Observation:
+    """Ask libvirt about all VMs and nets of *plan*: two calls, however many there are.
 
     Raises:
         HostError: libvirtd does not answer.
     """
-    domains = observe_domains(plan, host)
-    vms = {
-        vm.name: domains[vm.name].state if vm.name in domains else VMState.DOWN for vm in plan.vms
-    }
-    networks = host.hypervisor().list_networks(plan.uuid) if host.is_up() else {}
-    nets = {net.name: networks.get(net.network, NetState.DOWN) for net in plan.nets}
-    return vms, nets
+    if not host.is_up():
+        return Observation(domains={}, nets={net.name: NetState.DOWN for net in plan.nets})
+    hypervisor = host.hypervisor()
+    known = {info.name: info for info in hypervisor.list_domains(plan.uuid)}
+    networks = hypervisor.list_networks(plan.uuid)
+    return Observation(
+        domains={vm.name: known[vm.domain] for vm in plan.vms if vm.domain in known},
+        nets={net.name: networks.get(net.network, NetState.DOWN) for net in plan.nets},
+    )
 
 
 def prefix_status(
@@ -103,12 +117,11 @@ def prefix_status(
 ) -> PrefixStatus:
     """Return the status of a prefix; states are ``unknown`` where libvirtd does not answer."""
     try:
-        domains = observe_domains(plan, host)
-        _, nets = observe_states(plan, host)
+        seen = observe(plan, host)
         absent = VMState.DOWN
     except LagoError:
-        domains = {}
         nets = {net.name: NetState.UNKNOWN for net in plan.nets}
+        seen = Observation(domains={}, nets=nets)
         absent = VMState.UNKNOWN
     return PrefixStatus(
         path=path,
@@ -116,8 +129,8 @@ def prefix_status(
         name=name,
         host=host_name,
         is_complete=is_complete,
-        nets=tuple(_net_status(net, nets[net.name]) for net in plan.nets),
-        vms=tuple(_vm_status(vm, domains.get(vm.name), absent) for vm in plan.vms),
+        nets=tuple(_net_status(net, seen.nets[net.name]) for net in plan.nets),
+        vms=tuple(_vm_status(vm, seen.domains.get(vm.name), absent) for vm in plan.vms),
     )
 
 

@@ -8,8 +8,8 @@ from lago_sdk.errors import VMError
 from lago_sdk.events import stage
 from lago_sdk.ports import HostKind
 from lago_sdk.service.parallel import run_parallel
-from lago_sdk.service.select import select_vms, unused_nets
-from lago_sdk.service.status import observe_states
+from lago_sdk.service.select import select_nets, select_vms
+from lago_sdk.service.status import observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,8 +36,8 @@ def stop_vms(
     vms = select_vms(plan, names)
     if not world.host.is_up():
         return ()
-    states, _ = observe_states(plan, world.host)
-    running = tuple(vm for vm in vms if states[vm.name].is_active)
+    seen = observe(plan, world.host)
+    running = tuple(vm for vm in vms if seen.is_active(vm.name))
     hypervisor = world.host.hypervisor()
 
     def stop_vm(vm: VMPlan) -> None:
@@ -56,14 +56,16 @@ def release_nets(plan: Plan, *, world: World, journal: Journal) -> None:
     host = world.host
     if not host.is_up():
         return
-    states, nets = observe_states(plan, host)
-    is_idle = not any(state.is_active for state in states.values())
-    if is_idle and host.kind is HostKind.PRIVATE:
+    seen = observe(plan, host)
+    active = [vm for vm in plan.vms if seen.is_active(vm.name)]
+    if not active and host.kind is HostKind.PRIVATE:
         with stage(world.observe, "end host"), journal.step("end host"):
             host.end()
         return
-    idle_nets = [net for net in unused_nets(plan, states) if nets[net.name].is_active]
-    for net in idle_nets:
+    used = {net.name for net in select_nets(plan, active)}
+    for net in plan.nets:
+        if net.name in used or not seen.nets[net.name].is_active:
+            continue
         with stage(world.observe, "stop net", net.name), journal.step("stop net", net.name):
             host.hypervisor().remove_network(net.network)
 
@@ -96,8 +98,8 @@ def shut_down_vms(
     vms = select_vms(plan, names)
     if not world.host.is_up():
         return ()
-    states, _ = observe_states(plan, world.host)
-    running = tuple(vm for vm in vms if states[vm.name].is_active)
+    seen = observe(plan, world.host)
+    running = tuple(vm for vm in vms if seen.is_active(vm.name))
 
     def shut_down(vm: VMPlan) -> None:
         with stage(world.observe, "shut down", vm.name), journal.step("shut down", vm.name):
