@@ -36,7 +36,8 @@ def render_network(net: NetPlan, *, prefix_uuid: str) -> str:
         add(root, "bridge", {"name": net.spec.bridge})
         return write(root)
     _add_forward(root, net)
-    add(root, "bridge", {"name": net.bridge, "stp": "on", "delay": "0"})
+    # With STP on, Linux keeps a new port silent for 2 x 2 s whatever the delay says.
+    add(root, "bridge", {"name": net.bridge, "stp": "off", "delay": "0"})
     if net.mtu != STANDARD_MTU:
         add(root, "mtu", {"size": str(net.mtu)})
     add(root, "mac", {"address": net.bridge_mac})
