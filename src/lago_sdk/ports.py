@@ -239,7 +239,8 @@ class Guest(Protocol):
 
         Raises:
             WaitTimeoutError: With the stage that was reached.
-            SSHError: The guest refuses our key or shows a wrong host key: waiting is no use.
+            SSHError: Waiting is no use: a wrong host key, no readable key of ours, no algorithm
+                in common. A refused key is waited for: it may be installed late in a boot.
         """
 
     def interact(self, command: str | None = None) -> int:

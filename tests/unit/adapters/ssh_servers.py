@@ -71,7 +71,8 @@ class Server:
         """End it and every session of it, as a guest that is powered off would."""
         if self.process is None:
             return
-        for pid in [*_descendants(self.process.pid), self.process.pid]:
+        # Parents first: a session must not live to report how its command was killed.
+        for pid in [self.process.pid, *_descendants(self.process.pid)]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
@@ -104,8 +105,8 @@ def _descendants(pid):
     except OSError:  # it has ended meanwhile
         return
     for child in map(int, children):
-        yield from _descendants(child)
         yield child
+        yield from _descendants(child)
 
 
 def make_sshd(directory, *extra):

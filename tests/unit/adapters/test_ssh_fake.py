@@ -2,15 +2,15 @@
 
 import pytest
 
+from lago_sdk import ports  # noqa: TC001
 from lago_sdk.errors import SSHError
-from lago_sdk.ports import Guest
 from lago_sdk.testing.guest import Call, FakeGuest
 
 
 def test_it_answers_what_it_was_told_and_remembers_what_it_was_asked():
     fake = FakeGuest()
     fake.answer("uname", out="Linux\n")
-    guest: Guest = fake
+    guest: ports.Guest = fake
     assert guest.run("uname", input=b"x", timeout=3, env={"A": "1"}).out == "Linux\n"
     assert fake.calls == [Call(command="uname", input=b"x", timeout=3, env={"A": "1"})]
     assert fake.is_open
@@ -47,7 +47,7 @@ def test_a_login_that_fails_fails_everywhere():
     for act in (
         lambda: fake.run("x"),
         lambda: fake.wait(timeout=1, explain=str),
-        lambda: fake.interact(),
+        fake.interact,
     ):
         with pytest.raises(SSHError, match="refused"):
             act()

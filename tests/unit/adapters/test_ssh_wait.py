@@ -12,7 +12,7 @@ from lago_sdk.adapters import keys
 from lago_sdk.adapters.ssh import SSHGuest
 from lago_sdk.adapters.ssh.host_keys import pin_host_key
 from lago_sdk.adapters.ssh.stages import Limits, Reached, Stage
-from lago_sdk.adapters.ssh.waiting import connect_limits, pause_after
+from lago_sdk.adapters.ssh.waiting import limits_of_tries, pause_after
 from lago_sdk.errors import HostKeyChangedError, SSHError, WaitTimeoutError
 
 
@@ -225,8 +225,8 @@ def test_giving_up_ends_the_wait(server):
         wait(server.guest(port=free_port()), 20, give_up=give_up)
 
 
-def test_most_connection_tries_are_short_and_some_grow_patient():
-    limits = list(itertools.islice(connect_limits(), 40))
+def test_most_tries_are_short_and_some_grow_patient():
+    limits = list(itertools.islice(limits_of_tries(0.5, 8.0), 40))
     assert limits[:4] == [0.5, 0.5, 0.5, 1.0]
     assert sorted(set(limits)) == [0.5, 1.0, 2.0, 4.0, 8.0]
     assert limits.count(0.5) == 30

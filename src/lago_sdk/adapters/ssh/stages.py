@@ -6,7 +6,6 @@ import enum
 
 import attrs
 
-
 _SHORTEST = 0.05
 """Seconds that an attempt gets at least; a socket takes 0 for "do not wait"."""
 

@@ -4,6 +4,7 @@ A guest that boots passes through stages (:class:`~lago_sdk.adapters.ssh.stages.
 asks for another patience. A SYN to an address that nobody has yet is answered by nothing for 3 s
 (the neighbour table's own time-out), so most tries are cut short and the first answer is found at
 once; every fourth is patient, so that a guest which answers slowly is not cut short each time.
+The same goes for the banner: a port forwarding accepts for a guest that does not listen yet.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _SHORT_CONNECT = 0.5
 _LONGEST_CONNECT = 8.0
 _SHORT_TRIES = 3
-_FIRST_BANNER = 3.0
+_SHORT_BANNER = 3.0
 _LONGEST_BANNER = 15.0
 _SHORTEST_PAUSE = 0.03
 _LONGEST_PAUSE = 0.5
@@ -31,13 +32,18 @@ _LOGIN_PAUSE = 1.0
 """Between two refused logins: keys may come late, and servers count the refusals."""
 
 
-def connect_limits() -> Iterator[float]:
-    """Yield the time-outs, in seconds, of one TCP connection try after another, without end."""
-    patient = 2 * _SHORT_CONNECT
+def limits_of_tries(short: float, longest: float) -> Iterator[float]:
+    """Yield the time-outs, in seconds, of one try after another, without end.
+
+    Args:
+        short: Of three tries in four.
+        longest: What the fourth grows to, doubled each time.
+    """
+    patient = 2 * short
     while True:
-        yield from itertools.repeat(_SHORT_CONNECT, _SHORT_TRIES)
-        yield patient
-        patient = min(2 * patient, _LONGEST_CONNECT)
+        yield from itertools.repeat(short, _SHORT_TRIES)
+        yield min(patient, longest)
+        patient = min(2 * patient, longest)
 
 
 def pause_after(stage: Stage, seconds_in_stage: float) -> float:
@@ -69,7 +75,8 @@ class LoginWait:
         self._attempt = attempt
         self._is_hopeless = is_hopeless
         self._furthest = Reached(port=port)
-        self._banner_limit = _FIRST_BANNER
+        self._banner_limits = limits_of_tries(_SHORT_BANNER, _LONGEST_BANNER)
+        self._banner_limit = next(self._banner_limits)
 
     def run(
         self, timeout: float, explain: Callable[[], str], give_up: Callable[[], None] | None
@@ -83,7 +90,7 @@ class LoginWait:
         begin = stage_begin = time.monotonic()
         end = begin + timeout
         stage = Stage.NO_ANSWER
-        for connect_limit in connect_limits():
+        for connect_limit in limits_of_tries(_SHORT_CONNECT, _LONGEST_CONNECT):
             if give_up is not None:
                 give_up()
             reached = Reached(port=self._furthest.port)
@@ -97,7 +104,7 @@ class LoginWait:
             if now + pause >= end:
                 raise self._timed_out(timeout, error, explain) from error
             time.sleep(pause)
-        raise AssertionError("connect_limits has no end")
+        raise AssertionError("limits_of_tries has no end")
 
     def _try(self, connect_limit: float, end: float, reached: Reached) -> SSHError | None:
         limits = Limits(connect=connect_limit, banner=self._banner_limit)
@@ -109,7 +116,7 @@ class LoginWait:
             if self._is_hopeless(error):
                 raise
             if reached.stage is Stage.OPEN:
-                self._banner_limit = min(2 * self._banner_limit, _LONGEST_BANNER)
+                self._banner_limit = next(self._banner_limits)
             if reached.stage >= self._furthest.stage:
                 self._furthest = reached
             return error
