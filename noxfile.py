@@ -62,7 +62,8 @@ def functional(session: nox.Session) -> None:
     in namespaces of its own, where nothing of the machine can be touched.
     """
     install(session)
-    pytest = ("python", "-m", "pytest", "-p", "no:cacheprovider")
+    # Modules of examples and tests may have the same name.
+    pytest = ("python", "-m", "pytest", "-p", "no:cacheprovider", "--import-mode=importlib")
     tests = ("tests/functional", "examples")
     is_root = os.geteuid() == 0
     runs = {f"private host, as {'root' if is_root else 'you'}": (*pytest, *tests)}
