@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 from lago_sdk.codec.document import Document, parse_document
+from lago_sdk.codec.files import check_files
 from lago_sdk.codec.prefix import PartialSpec, structure_prefix
 from lago_sdk.errors import SpecError
 from lago_sdk.spec.checks import check_spec
@@ -17,6 +18,8 @@ from lago_sdk.spec.problems import Problem
 from lago_sdk.spec.sink import Sink
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lago_sdk.spec.problems import Path
 
 S = TypeVar("S", bound=PrefixSpec)
@@ -73,8 +76,15 @@ def structure_spec(source: object, cls: type[S] = PrefixSpec, *, init_dir: str |
     return spec if init_dir is None else attrs.evolve(spec, init_dir=init_dir)
 
 
-def check_file(path: str | os.PathLike[str]) -> tuple[PrefixSpec | None, tuple[Problem, ...]]:
+def check_file(
+    path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None
+) -> tuple[PrefixSpec | None, tuple[Problem, ...]]:
     """Read an init file and tell all problems, warnings included.
+
+    Args:
+        path: The init file.
+        environ: Values of variables; where given, scripts and images that do not exist are
+            problems too.
 
     Returns:
         The spec (``None`` when there are errors), and the problems in file order.
@@ -95,7 +105,7 @@ def check_file(path: str | os.PathLike[str]) -> tuple[PrefixSpec | None, tuple[P
         )
     except OSError as error:
         return None, (_unreadable(file, error),)
-    return check_text(text, file=file)
+    return _check_document(parse_document(text), file=file, environ=environ)
 
 
 def _unreadable(file: str, error: OSError) -> Problem:
@@ -122,7 +132,7 @@ def check_text(
 
 
 def _check_document(
-    document: Document, *, file: str | None
+    document: Document, *, file: str | None, environ: Mapping[str, str] | None = None
 ) -> tuple[PrefixSpec | None, tuple[Problem, ...]]:
     problems = list(document.problems)
     partial: PartialSpec | None = None
@@ -131,11 +141,15 @@ def _check_document(
         partial = structure_prefix(document.value, sink, document.origins)
         problems += sink.problems
         problems += _sound_checks(partial, sink.problems)
+        if file is not None:
+            init_dir = str(FilePath(file).absolute().parent)
+            partial = attrs.evolve(partial, spec=attrs.evolve(partial.spec, init_dir=init_dir))
+        if environ is not None:
+            problems += check_files(partial.spec, environ)
     located = _locate_all(document, problems, file)
     if partial is None or any(problem.is_error for problem in located):
         return None, located
-    init_dir = str(FilePath(file).absolute().parent) if file is not None else None
-    return attrs.evolve(partial.spec, init_dir=init_dir), located
+    return partial.spec, located
 
 
 def _sound_checks(partial: PartialSpec, structural: list[Problem]) -> list[Problem]:

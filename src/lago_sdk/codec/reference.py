@@ -1,7 +1,7 @@
 """The reference page of the init file, made from the models.
 
-Run ``python -m lago_sdk.codec.reference`` in the checkout to write ``docs/init-file.md``; a test holds the two
-against each other.
+Run ``python -m lago_sdk.codec.reference`` in the checkout to write ``docs/init-file.md``;
+a test holds the two against each other.
 """
 
 from __future__ import annotations

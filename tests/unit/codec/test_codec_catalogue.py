@@ -848,6 +848,7 @@ CASES = [
 ELSEWHERE = {
     "no-file": "test_codec_load.py",
     "not-utf8": "test_codec_load.py",
+    "missing-file": "test_codec_load.py",
     "duplicate-name": "test_spec_checks.py",
 }
 """Problems that no text alone can have."""
