@@ -8,36 +8,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
-from lago_sdk.config import Config
-from lago_sdk.connect import connect, decide_record, local_files
 from lago_sdk.errors import LagoError, PrefixNotFoundError, WorkdirError
 from lago_sdk.events import Note, ignore
 from lago_sdk.mapping import NamedMapping
 from lago_sdk.net import Net
-from lago_sdk.service.create import create_prefix
 from lago_sdk.service.guests import Guests
 from lago_sdk.service.journal import Journal
 from lago_sdk.service.layout import PrefixLayout
-from lago_sdk.service.reach import boot_timeout, wait_for_ssh
-from lago_sdk.service.start import Starter, StartReport
-from lago_sdk.service.status import observe, prefix_status
-from lago_sdk.service.stop import destroy_prefix, shut_down_vms, stop_vms
-from lago_sdk.service.store import PrefixStore
-from lago_sdk.spec.prefix import PrefixSpec
 from lago_sdk.vm import VM
 
+# Services are imported by the verbs that use them: `from lago_sdk import Prefix` stays cheap.
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from types import TracebackType
 
+    from lago_sdk.config import Config
     from lago_sdk.events import Observer
     from lago_sdk.plan.models import Plan
     from lago_sdk.ports import Guest
-    from lago_sdk.service.status import PrefixStatus
-    from lago_sdk.service.store import PrefixRecord
+    from lago_sdk.service.start import StartReport
+    from lago_sdk.service.status import Observation, PrefixStatus
+    from lago_sdk.service.store import PrefixRecord, PrefixStore
     from lago_sdk.service.world import World
+    from lago_sdk.spec.prefix import PrefixSpec
     from lago_sdk.state import NetState, VMState
 
 
@@ -54,7 +49,6 @@ class Prefix:
         self._layout = layout
         self._uuid = uuid
         self._world = world
-        self._store = PrefixStore(layout, world.files)
         self._journal = Journal(layout.journal)
         self._keep = keep
         self._guests = Guests(world.open_guest, layout)
@@ -91,6 +85,9 @@ class Prefix:
             HostError: This machine cannot run it; nothing was made.
             TemplateError: A template cannot be had; nothing was made.
         """
+        from lago_sdk.config import Config
+        from lago_sdk.connect import connect, decide_record
+        from lago_sdk.spec.prefix import PrefixSpec
         from lago_sdk.workdir import Workdir
 
         checked = PrefixSpec.of(spec)
@@ -164,6 +161,10 @@ class Prefix:
         Raises:
             WorkdirError: The directory is not a prefix.
         """
+        from lago_sdk.config import Config
+        from lago_sdk.connect import connect, local_files
+        from lago_sdk.service.store import PrefixStore
+
         layout = PrefixLayout(Path(path).absolute())
         store = PrefixStore(layout, local_files())
         uuid = store.get_uuid()
@@ -184,6 +185,8 @@ class Prefix:
 
     def _complete(self, spec: PrefixSpec) -> None:
         """Bring the creation to its end, from wherever it stands."""
+        from lago_sdk.service.create import create_prefix
+
         self.__dict__["plan"] = create_prefix(
             spec,
             uuid=self._uuid,
@@ -196,6 +199,8 @@ class Prefix:
 
     def _discard(self) -> None:
         """Remove what a failed creation left; the failure itself is being raised already."""
+        from lago_sdk.service.stop import destroy_prefix
+
         try:
             destroy_prefix(self._uuid, None, layout=self._layout, world=self._world)
         except LagoError as error:
@@ -245,6 +250,12 @@ class Prefix:
         return self._layout.initialized.exists()
 
     @cached_property
+    def _store(self) -> PrefixStore:
+        from lago_sdk.service.store import PrefixStore
+
+        return PrefixStore(self._layout, self._world.files)
+
+    @cached_property
     def record(self) -> PrefixRecord:
         """Where it runs and when it was made."""
         return self._store.get_record()
@@ -292,6 +303,8 @@ class Prefix:
             WaitTimeoutError: A guest does not answer within its ``boot_time_sec``.
             ExceptionGroup: Several VMs failed.
         """
+        from lago_sdk.service.start import Starter
+
         with self._changing("start"):
             if not self.is_complete:
                 self._complete(self.spec)
@@ -311,6 +324,8 @@ class Prefix:
 
         Nets that no other VM uses are stopped, and a private host on which nothing runs ends.
         """
+        from lago_sdk.service.stop import stop_vms
+
         with self._changing("stop"):
             names = None if vms is None else tuple(vms)
             self._guests.forget(names)
@@ -328,6 +343,8 @@ class Prefix:
         Raises:
             VMError: A guest did not power off in time; it runs on.
         """
+        from lago_sdk.service.stop import shut_down_vms
+
         with self._changing("shut down"):
             names = None if vms is None else tuple(vms)
             stopped = shut_down_vms(
@@ -343,6 +360,7 @@ class Prefix:
 
     def destroy(self) -> None:
         """Remove the prefix for good: VMs, nets, host, leases and files. Idempotent."""
+        from lago_sdk.service.stop import destroy_prefix
         from lago_sdk.workdir import Workdir
 
         if not self._layout.path.exists():
@@ -356,6 +374,8 @@ class Prefix:
 
     def status(self) -> PrefixStatus:
         """Return what the prefix looks like now; one bulk call to libvirt."""
+        from lago_sdk.service.status import prefix_status
+
         return prefix_status(
             self.plan,
             path=str(self.path),
@@ -374,11 +394,16 @@ class Prefix:
 
     def get_state(self, vm: str) -> VMState:
         """Return the state of the VM *vm* now."""
-        return observe(self.plan, self._world.host).state(self.plan.get_vm(vm).name)
+        return self._observe().state(self.plan.get_vm(vm).name)
 
     def get_net_state(self, net: str) -> NetState:
         """Return the state of the net *net* now."""
-        return observe(self.plan, self._world.host).nets[self.plan.get_net(net).name]
+        return self._observe().nets[self.plan.get_net(net).name]
+
+    def _observe(self) -> Observation:
+        from lago_sdk.service.status import observe
+
+        return observe(self.plan, self._world.host)
 
     def reach(self, vm: str) -> Guest:
         """Return the connection to the guest of *vm*, which is opened at first use.
@@ -392,6 +417,8 @@ class Prefix:
 
     def wait_for_ssh(self, vm: str, *, timeout: float | None = None) -> float:
         """Wait until a login to *vm* works; returns the seconds it took."""
+        from lago_sdk.service.reach import boot_timeout, wait_for_ssh
+
         plan = self.plan.get_vm(vm)
         return wait_for_ssh(
             plan,

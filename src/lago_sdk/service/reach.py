@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from lago_sdk.errors import LagoError, VMError, WaitTimeoutError
 from lago_sdk.ports import SSHTarget
-from lago_sdk.spec.vm import Bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +63,8 @@ def boot_timeout(vm: VMPlan, config: Config) -> float:
 
 def answers_ssh(vm: VMPlan) -> bool:
     """Whether the library prepared *vm* so that a login will work once it is up."""
+    from lago_sdk.spec.vm import Bootstrap
+
     return vm.bootstrap is not Bootstrap.NONE and find_address(vm) is not None
 
 
