@@ -24,7 +24,7 @@ VALUES = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4) | st.dictionaries(st.text("abyn-:#0 ", max_size=5), inner)
     ),
-    max_leaves=20,
+    max_leaves=8,
 )
 
 

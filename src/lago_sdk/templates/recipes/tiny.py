@@ -80,8 +80,9 @@ _LIBRARIES = (
 )
 _LOADER = "ld-linux-x86-64.so.2"
 
-_DISK_MODULES = ("virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod")
-"""In the initial file system."""
+_BLOCK_MODULES = ("virtio_pci", "virtio_blk")
+_SCSI_MODULES = ("virtio_scsi", "sd_mod")
+"""In the initial file system; the latter are loaded where there is a SCSI controller."""
 _EARLY_MODULES = ("virtio_net", "isofs")
 """Loaded before the seed is read."""
 _LATE_MODULES = ("button", "evdev", "virtio_rng", "virtio_balloon")
@@ -276,12 +277,12 @@ def _add_kernel(tree: Tree, files: Path) -> None:
     release = kernel.name.removeprefix("vmlinuz-")
     base = f"lib/modules/{release}"
     modules = Modules(files / base)
-    names = (*_DISK_MODULES, *_EARLY_MODULES, *_LATE_MODULES, *_MORE_MODULES)
+    names = (*_BLOCK_MODULES, *_SCSI_MODULES, *_EARLY_MODULES, *_LATE_MODULES, *_MORE_MODULES)
     paths = modules.list(names)
     for path in paths:
         tree.add(f"{base}/{path.relative_to(modules.directory)}", File(path))
     tree.add(f"{base}/modules.dep", File(modules.render_dep(paths).encode()))
-    loaded = set(modules.list(_DISK_MODULES))
+    loaded = set(modules.list((*_BLOCK_MODULES, *_SCSI_MODULES)))
     for name, group in (("early-modules", _EARLY_MODULES), ("late-modules", _LATE_MODULES)):
         needed = [path for path in modules.list(group) if path not in loaded]
         loaded.update(needed)
@@ -302,11 +303,13 @@ def _render_initrd(files: Path, modules: Modules) -> bytes:
     # The shell finds applets by /proc/self/exe, so these two are needed before /proc is there.
     tree.add("bin/sh", Link("busybox"))
     tree.add("bin/mount", Link("busybox"))
-    lines = []
-    for module in modules.list(_DISK_MODULES):
-        tree.add(f"lib/{module.name}", File(module))
-        lines.append(f"/lib/{module.name}\n")
-    tree.add("lib/order", File("".join(lines).encode()))
+    loaded: set[Path] = set()
+    for name, group in (("block-modules", _BLOCK_MODULES), ("scsi-modules", _SCSI_MODULES)):
+        needed = [path for path in modules.list(group) if path not in loaded]
+        loaded.update(needed)
+        for module in needed:
+            tree.add(f"lib/{module.name}", File(module))
+        tree.add(f"lib/{name}", File("".join(f"/lib/{x.name}\n" for x in needed).encode()))
     return render_cpio(tree)
 
 
