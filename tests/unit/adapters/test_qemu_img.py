@@ -31,7 +31,8 @@ def base(tool, tmp_path):
 def test_overlay_takes_size_and_format_from_its_base(tool, base, tmp_path):
     path = tmp_path / "overlay.qcow2"
     tool.create_overlay(path, base)
-    assert tool.inspect(path) == Image(path=str(path), format=DiskFormat.QCOW2, size=8 * MIB)
+    made = tool.inspect(path)
+    assert (made.path, made.format, made.size) == (str(path), DiskFormat.QCOW2, 8 * MIB)
     assert tool.inspect_chain(path) == (tool.inspect(path), base)
 
 
