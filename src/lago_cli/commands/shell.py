@@ -48,6 +48,8 @@ def shell(
     """
     machine = find_vm(session.open_prefix(), vm)
     words = command or []
+    if words and words[0] == "--":
+        words = words[1:]
     if words and words[0] == "-c":
         words = words[1:]
     elif len(words) == 1 and Path(words[0]).is_file():

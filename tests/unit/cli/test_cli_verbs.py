@@ -266,6 +266,7 @@ class TestShell:
         [
             (["ls", "-l", "/tmp"], "ls -l /tmp"),
             (["-c", "cd /etc && ls"], "cd /etc && ls"),
+            (["--", "ping", "-c1", "web"], "ping -c1 web"),
             (["echo $HOME"], "echo $HOME"),
             (["--help"], "--help"),
             (["-f", "json"], "-f json"),
