@@ -2,7 +2,8 @@
 
 Prints, for 10 to 10,000 VMs with four nics each: milliseconds to read the text into a checked
 spec, from YAML and from JSON, beside a floor measured in the same run (libyaml's events alone,
-``json.loads`` alone), and microseconds per VM, which stay level when the growth is linear.
+``json.loads`` alone), to write it and to plan it, and microseconds per VM, which stay level when
+the growth is linear.
 
 Run: ``python benchmarks/spec_scale.py [--largest N]``.
 """
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable
 
 from lago_sdk.codec import check_text, dumps_spec, loads_spec
+from lago_sdk.plan.planner import plan_prefix
 
 SIZES = (10, 100, 1_000, 10_000)
 NETS = 4
@@ -70,6 +72,7 @@ def measure(vms: int) -> dict[str, float]:
         "json": best(lambda: check_text(as_json), rounds),
         "json floor": best(lambda: json.loads(as_json), rounds),
         "dumps": best(lambda: dumps_spec(spec), rounds),
+        "plan": best(lambda: plan_prefix(spec, uuid="0" * 32), rounds),
     }
 
 

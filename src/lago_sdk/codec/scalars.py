@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import enum
+import functools
 import os
 import re
 from fractions import Fraction
@@ -216,5 +217,10 @@ def _to_subnet(value: object) -> IPv4Network | IPv6Network | SubnetChoice:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """A hint when one of *known* is close to *word*, else ``None``."""
-    close = difflib.get_close_matches(word.lower(), list(known), n=1)
+    return _find_close(word.lower(), tuple(known))
+
+
+@functools.lru_cache(maxsize=256)
+def _find_close(word: str, known: tuple[str, ...]) -> str | None:
+    close = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {close[0]!r}?" if close else None

@@ -569,7 +569,7 @@ CASES = [
     case(
         "no-nics",
         NETS + "domains:\n  web: {disks: [{type: empty, size: 1G}]}\n",
-        "3:3: warning: the VM 'web' has no nics, so nothing can reach it [domains.web] "
+        "3:3: warning: the VM 'web' has no nics, so nothing can reach it [domains.web.nics] "
         "(add 'nics: [{net: NAME}]')",
     ),
     case(
@@ -776,8 +776,8 @@ CASES = [
     case(
         "no-disks",
         NETS + VM,
-        "3:3: warning: the VM 'web' has no disks, so it has nothing to boot from [domains.web] "
-        "(add 'disks: [{type: template, template_name: NAME}]')",
+        "3:3: warning: the VM 'web' has no disks, so it has nothing to boot from "
+        "[domains.web.disks] (add 'disks: [{type: template, template_name: NAME}]')",
     ),
     case(
         "duplicate-disk-name",

@@ -85,10 +85,14 @@ class TestFiles:
         spec, problems = check_file(init_file, environ={"DIR": "/nowhere"})
         assert spec is None
         assert [str(problem).removeprefix(f"{init_file}:") for problem in problems] == [
-            "6:13: error: there is no file '/nowhere/vmlinuz' [domains.web.kernel] "
-            "(it is written '$DIR/vmlinuz')",
-            "8:30: error: there is no script 'b.sh' [domains.web.metadata.deploy-scripts[1]] "
-            "(looked for beside the init file and here)",
+            (
+                "6:13: error: there is no file '/nowhere/vmlinuz' [domains.web.kernel] "
+                "(it is written '$DIR/vmlinuz')"
+            ),
+            (
+                "8:30: error: there is no script 'b.sh' [domains.web.metadata.deploy-scripts[1]] "
+                "(looked for beside the init file and here)"
+            ),
         ]
         assert check_file(init_file)[1] == ()
 
@@ -174,6 +178,10 @@ class TestEcho:
     def test_a_bad_net_does_not_make_its_users_wrong(self):
         text = GOOD.replace("{management: true}", "[]")
         assert [problem.code for problem in check_text(text)[1]] == ["wrong-type"]
+
+    def test_a_bad_list_is_not_a_missing_one(self):
+        text = "nets: {lan: {}}\ndomains: {web: {nics: lan, disks: tiny}}\n"
+        assert [problem.code for problem in check_text(text)[1]] == ["wrong-type", "wrong-type"]
 
     def test_a_bad_type_of_a_section_hides_what_depends_on_it(self):
         text = GOOD.replace("{lan: {management: true}}", "[lan]")

@@ -47,7 +47,7 @@ def check_disks(vm: VMSpec, sink: Sink) -> None:
         _check_build(disk, path, sink)
     if not vm.disks and vm.ova is None and vm.kernel is None and vm.vm_provider != "ssh":
         sink.warn(
-            ("domains", vm.name),
+            ("domains", vm.name, "disks"),
             f"the VM {vm.name!r} has no disks, so it has nothing to boot from",
             hint="add 'disks: [{type: template, template_name: NAME}]'",
             code="no-disks",

@@ -86,7 +86,7 @@ def _check_dns(net: NetSpec, sink: Sink, *, is_management: bool) -> None:
                 hint="move them to a management net",
                 code="useless-dns-records",
             )
-    if net.dns_domain_name is not None:
+    if net.dns_domain_name:
         reason = name_problem(net.dns_domain_name)
         if reason is not None or not has_strict_labels(net.dns_domain_name):
             reason = reason or "host names may not have '_'"

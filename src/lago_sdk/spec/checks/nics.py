@@ -21,11 +21,12 @@ def check_nics(spec: PrefixSpec, sink: Sink) -> None:
     """Check each nic of each VM."""
     nets = {net.name for net in spec.nets}
     macs: dict[str, str] = {}
+    hints: dict[str, str | None] = {}
     for vm in spec.vms:
         path = ("domains", vm.name)
         if not vm.nics:
             sink.warn(
-                path,
+                (*path, "nics"),
                 f"the VM {vm.name!r} has no nics, so nothing can reach it",
                 hint="add 'nics: [{net: NAME}]'",
                 code="no-nics",
@@ -33,9 +34,10 @@ def check_nics(spec: PrefixSpec, sink: Sink) -> None:
         for index, nic in enumerate(vm.nics):
             place = (*path, "nics", index)
             if nic.net not in nets:
-                hint = suggest(nic.net, nets)
+                if nic.net not in hints:  # a thousand VMs may share one slip
+                    hints[nic.net] = suggest(nic.net, nets)
                 message = f"there is no net {nic.net!r}"
-                sink.error((*place, "net"), message, hint=hint, code="unknown-net")
+                sink.error((*place, "net"), message, hint=hints[nic.net], code="unknown-net")
             if nic.mac is not None:
                 _check_mac(nic, vm.name, (*place, "mac"), macs, sink)
 
