@@ -14,10 +14,13 @@ import argparse
 import gc
 import json
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from lago_sdk.codec import check_text, dumps_spec, loads_spec
 from lago_sdk.plan.planner import plan_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SIZES = (10, 100, 1_000, 10_000)
 NETS = 4

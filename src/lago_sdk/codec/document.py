@@ -61,9 +61,7 @@ def parse_document(text: str) -> Document:
 
     try:
         # A float keeps its text (1.10 is a version), like an unquoted scalar of YAML.
-        value = json.loads(
-            text, object_pairs_hook=take_pairs, parse_float=Plain, parse_constant=Plain
-        )
+        value = json.loads(text, object_pairs_hook=take_pairs, parse_float=Plain)
     except (ValueError, RecursionError) as error:
         return _parse_yaml(text, error)
     document = Document(value=value, json_text=text)

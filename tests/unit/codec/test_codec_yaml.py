@@ -64,6 +64,10 @@ def test_json_is_read_as_json():
     }
 
 
+def test_the_numbers_that_only_python_writes_in_json_are_numbers():
+    assert read('{"a": [Infinity, -Infinity]}') == {"a": [float("inf"), float("-inf")]}
+
+
 def test_what_is_almost_json_is_read_as_yaml():
     assert read("{'a': [1, yes,], # why not\n 'b': x}") == {"a": [1, True], "b": "x"}
 
