@@ -1,5 +1,6 @@
 """Verbs that read an init file and touch nothing."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +16,13 @@ from lago_cli.verbs import new_family, verb
 app = new_family()
 
 
-@verb(app, "lagoctl validate", "lagoctl validate --strict lab/*.yaml", "lagoctl validate -f json")
+@verb(
+    app,
+    "lagoctl validate",
+    "lagoctl validate --strict lab/*.yaml",
+    "lagoctl validate -f json",
+    "lagoctl validate --schema > lago.schema.json",
+)
 def validate(
     session: Session,
     files: Annotated[
@@ -26,14 +33,20 @@ def validate(
     strict: Annotated[
         bool, typer.Option("--strict", help="Take warnings, such as unknown keys, for errors.")
     ] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of init files, for editors.")
+    ] = False,
 ) -> None:
     """Check init files and print every problem, as compilers do.
 
     Exits with 2 when there are errors.
     """
     from lago_cli.problems import format_problems, problem_data, summarize
-    from lago_sdk import Problem, SpecError, check_init_file
+    from lago_sdk import PrefixSpec, Problem, SpecError, check_init_file
 
+    if schema:
+        typer.echo(json.dumps(PrefixSpec.json_schema(), indent=2))
+        return
     problems: list[Problem] = []
     for path in files or [INIT_FILE]:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -95,3 +95,10 @@ class PrefixSpec:
         from lago_sdk.codec import dumps_spec
 
         return dumps_spec(self)
+
+    @staticmethod
+    def json_schema() -> dict[str, Any]:
+        """Return the JSON Schema of an init file, made from the models; editors complete by it."""
+        from lago_sdk.codec import json_schema
+
+        return json_schema()
