@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lago_sdk.codec.language import BASED_ON
 from lago_sdk.codec.scalars import describe
+from lago_sdk.codec.values import MAX_DEPTH
 from lago_sdk.errors import suggest
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from lago_sdk.spec.sink import Sink
 
 _KEY = BASED_ON.name
+_IN_PLACE = "{…}"
+"""How a chain of prototypes shows a map that was written in place."""
 
 
 class Prototypes:
@@ -73,8 +76,12 @@ class Prototypes:
         """Return where the prototype stands that *base* means, and its keys."""
         if base is None:
             return place, {}
+        if len(chain) > MAX_DEPTH:
+            message = f"prototypes are based on each other more than {MAX_DEPTH} levels deep"
+            self._sink.error(place, message, code="too-deep")
+            return place, {}
         if isinstance(base, Mapping):
-            return place, self._apply(base, place, chain)
+            return place, self._apply(base, place, (*chain, _IN_PLACE))
         if not isinstance(base, str):
             message = f"expected the name of a prototype, not {describe(base)}"
             self._sink.error(place, message, code="wrong-type")

@@ -27,9 +27,9 @@ E = TypeVar("E", bound=enum.Enum)
 
 MEBIBYTE = 1024**2
 
-_INTEGER = re.compile(r"[-+]?[0-9][0-9_]*\Z")
-_HEX = re.compile(r"0[xX][0-9a-fA-F]+\Z")
-_SIZE = re.compile(r"([-+]?[0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\Z")
+_INTEGER = re.compile(r"[-+]?[0-9][0-9_]{0,40}\Z")
+_HEX = re.compile(r"0[xX][0-9a-fA-F]{1,40}\Z")
+_SIZE = re.compile(r"([-+]?[0-9]{1,40}(?:\.[0-9]{1,40})?)\s*([A-Za-z]*)\Z")
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5, "e": 6}
 _NAMES = {
     dict: "a map",

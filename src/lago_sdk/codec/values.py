@@ -48,7 +48,9 @@ BOOLEAN_WORDS: Mapping[str, bool] = {
 }
 """The boolean words of YAML 1.1 as PyYAML (and so Lago) took them; not ``y`` and ``n``."""
 
-_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,3999})\Z")
+"""Python refuses to convert more than 4,300 digits; such a thing stays text."""
+
 _RADIX = re.compile(r"0(x[0-9a-fA-F]+|o[0-7]+)\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?\Z")
 _SPECIAL = re.compile(r"([-+]?)\.(inf|Inf|INF)\Z|\.(nan|NaN|NAN)\Z")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from lago_sdk.codec import check_text, loads_spec
+from lago_sdk.codec import check_text, loads_spec, structure_spec
+from lago_sdk.errors import SpecError
 
 HEAD = "nets: {lan: {}}\n"
 
@@ -80,6 +81,20 @@ def test_circles_are_told_once(prototypes):
     text = f"{HEAD}prototypes: {prototypes}\ndomains: {{web: {{based-on: a}}}}\n"
     codes = [problem.code for problem in check_text(text)[1] if problem.is_error]
     assert codes == ["prototype-cycle"]
+
+
+def test_long_chains_are_refused():
+    links = "".join(f"  p{n}: {{based-on: p{n + 1}}}\n" for n in range(1500))
+    text = f"{HEAD}prototypes:\n{links}  p1500: {{}}\ndomains: {{}}\n"
+    codes = {problem.code for problem in check_text(text)[1]}
+    assert codes == {"too-deep"}
+
+
+def test_a_map_based_on_itself_is_refused():
+    base = {}
+    base["based-on"] = base
+    with pytest.raises(SpecError, match="more than 100 levels deep"):
+        structure_spec({"nets": {"lan": {}}, "domains": {"web": base}})
 
 
 @pytest.mark.parametrize(

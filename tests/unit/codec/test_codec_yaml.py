@@ -44,6 +44,11 @@ def test_free_form_scalars(text, value):
     assert read(f"a: {text}\n") == {"a": value}
 
 
+def test_a_number_of_absurd_length_is_text():
+    assert read(f"a: {'9' * 5000}\n") == {"a": "9" * 5000}
+    assert read(f'{{"a": {"9" * 5000}}}') == {"a": "9" * 5000}
+
+
 def test_keys_are_text_whatever_they_look_like():
     assert read("on: 1\n12: 2\n~: 3\n") == {"on": 1, "12": 2, "~": 3}
 
