@@ -25,12 +25,12 @@ _EXAMPLE_UUID = "0" * 32
 def check_init_file(path: str | os.PathLike[str]) -> tuple[Problem, ...]:
     """Return everything that is wrong or odd in an init file, warnings included.
 
-    Raises:
-        SpecError: The file cannot be read at all.
+    Files that it names and that are not there are problems too.
     """
     from lago_sdk.codec import check_file
+    from lago_sdk.connect import local_environ
 
-    _, problems = check_file(path)
+    _, problems = check_file(path, environ=local_environ())
     return problems
 
 

@@ -16,7 +16,7 @@ import attrs
 
 from lago_sdk.codec.values import MAX_DEPTH, NULL_WORDS, Plain
 from lago_sdk.errors import suggest
-from lago_sdk.spec.problems import Problem
+from lago_sdk.spec.problems import Problem, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -248,7 +248,7 @@ class _Composer:
         self._put(value, event.start_mark)
 
     def _take_key(self, frame: _Frame, event: Any) -> None:
-        """Remember a key; a second one of the same name is a problem."""
+        """Remember a key; of two with the same name the last one counts, as it did for Lago."""
         key: str = event.value
         frame.key = key
         if event.anchor:
@@ -263,9 +263,10 @@ class _Composer:
     def _tell_duplicate(self, key: str, first: Mark, mark: Mark) -> None:
         self.composed.problems.append(
             Problem(
-                message=f"the key {key!r} is here twice; the first is on line {first.line}",
+                message=f"the key {key!r} is here twice; the one on line {first.line} has no effect",
                 path=tuple(frame.step for frame in self._stack),
                 hint="keep one of them",
+                severity=Severity.WARNING,
                 code="duplicate-key",
                 line=mark.line,
                 column=mark.column,

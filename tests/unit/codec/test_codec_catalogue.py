@@ -166,13 +166,13 @@ CASES = [
     case(
         "duplicate-key",
         vm("    memory: 1024\n    memory: 2048\n"),
-        "8:5: error: the key 'memory' is here twice; the first is on line 7 "
+        "8:5: warning: the key 'memory' is here twice; the one on line 7 has no effect "
         "[domains.web.memory] (keep one of them)",
     ),
     case(
         "duplicate-key",
         '{"nets": {"lan": {}},\n\t"nets": {"lan": {}}, "domains": {}}',
-        "2:2: error: the key 'nets' is here twice; the first is on line 1 [nets] "
+        "2:2: warning: the key 'nets' is here twice; the one on line 1 has no effect [nets] "
         "(keep one of them)",
     ),
     case(
