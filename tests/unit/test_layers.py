@@ -77,6 +77,7 @@ HOMES = {
     "cattrs": ("lago_sdk/codec/",),
     "cryptography": ("lago_sdk/adapters/keys.py",),
     "pycdlib": ("lago_sdk/adapters/seed_iso.py",),
+    "httpx": ("lago_sdk/adapters/http.py",),
     "filelock": ("lago_sdk/adapters/", "lago_sdk/templates/store.py"),
     "platformdirs": ("lago_sdk/config.py", "lago_sdk/adapters/settings.py"),
     "typer": ("lago_cli/",),
@@ -88,7 +89,7 @@ HOMES = {
 }
 """Third-party library (or guarded module) -> where it may be imported."""
 
-HEAVY = {"libvirt", "paramiko", "ruamel", "cattrs", "cryptography", "pycdlib", "filelock"}
+HEAVY = {"libvirt", "paramiko", "ruamel", "cattrs", "cryptography", "pycdlib", "filelock", "httpx"}
 LAZY_ROOMS = ("lago_sdk/adapters/libvirt/", "lago_sdk/adapters/ssh/")
 """Rooms that others import inside functions only, so that they may import at their top."""
 
