@@ -48,6 +48,7 @@ def run_parallel(
     limit: int,
     message: str,
     cancellation: Cancellation | None = None,
+    keep_going: bool = False,
 ) -> tuple[Result, ...]:
     """Call *work* for each item in threads of their own and return the results in order.
 
@@ -58,6 +59,8 @@ def run_parallel(
         message: What failed, for the group of errors: ``"2 VMs did not start"`` is made from it.
         cancellation: Set when the first call fails or the user interrupts, so that the others
             can end early.
+        keep_going: Call *work* for the other items although one failed, and let the calls that
+            run be; an interruption still ends them.
 
     Raises:
         Exception: What *work* raised, when one call failed.
@@ -68,23 +71,24 @@ def run_parallel(
         return ()
     flag = cancellation or Cancellation()
     with ThreadPoolExecutor(max_workers=max(1, min(limit, len(todo)))) as pool:
-        futures = [pool.submit(work, item) for item in todo]
         try:
-            _wait_for(futures, flag)
+            futures = [pool.submit(work, item) for item in todo]
+            _wait_for(futures, flag, keep_going=keep_going)
         except BaseException:
+            # Ctrl-C may come while the first threads work and others are still being started.
             flag.cancel()
-            for future in futures:
-                future.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
     return _results(futures, message)
 
 
-def _wait_for(futures: list[Future[Result]], flag: Cancellation) -> None:
-    """Return when all futures are done; raise the flag at the first failure."""
+def _wait_for(futures: list[Future[Result]], flag: Cancellation, *, keep_going: bool) -> None:
+    """Return when all futures are done; raise the flag at the first failure that counts."""
     pending = set(futures)
     while pending:
         done, pending = wait(pending, timeout=_WAKE_UP, return_when=FIRST_COMPLETED)
-        if any(not future.cancelled() and future.exception() for future in done):
+        failed = any(not future.cancelled() and future.exception() for future in done)
+        if failed and not keep_going:
             flag.cancel()
             for future in pending:
                 future.cancel()

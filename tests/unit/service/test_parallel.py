@@ -1,5 +1,6 @@
 """Work on many things at once."""
 
+import signal
 import threading
 import time
 
@@ -98,3 +99,46 @@ def test_work_that_was_cancelled_from_outside_says_so():
 
     with pytest.raises(Cancelled):
         run_parallel(work, [1], limit=1, message="m", cancellation=cancellation)
+
+
+def test_work_that_must_go_on_does_though_some_failed():
+    begun = []
+
+    def work(number):
+        begun.append(number)
+        if number % 2:
+            raise ValueError(str(number))
+
+    with pytest.raises(ExceptionGroup, match="several failed") as caught:
+        run_parallel(work, range(6), limit=1, message="several failed", keep_going=True)
+    assert begun == list(range(6))
+    assert [str(error) for error in caught.value.exceptions] == ["1", "3", "5"]
+
+
+@pytest.mark.parametrize("keep_going", [False, True])
+@pytest.mark.parametrize("count", [1, 50])
+def test_ctrl_c_ends_the_work_whenever_it_comes(count, keep_going):
+    """With many items it comes while their threads are still being started."""
+    cancellation = Cancellation()
+    main = threading.main_thread().ident
+
+    def work(number):
+        if number == 0:
+            signal.pthread_kill(main, signal.SIGINT)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            cancellation.check()
+            time.sleep(0.005)
+        raise AssertionError("nobody cancelled")
+
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_parallel(
+            work,
+            range(count),
+            limit=count,
+            message="m",
+            cancellation=cancellation,
+            keep_going=keep_going,
+        )
+    assert time.monotonic() - begin < 8
