@@ -48,6 +48,7 @@ class FakeGuest:
         self.interactions: list[str | None] = []
         self.is_open = False
         self._answers: dict[str, Callable[[Call], CommandResult]] = {}
+        self._boot: Callable[[Callable[[], None]], float] | None = None
 
     def answer(self, command: str, *, code: int = 0, out: str = "", err: str = "") -> None:
         """Have *command* end with *code* and that output."""
@@ -57,6 +58,15 @@ class FakeGuest:
     def answer_with(self, command: str, reply: Callable[[Call], CommandResult]) -> None:
         """Have *reply* tell how *command* ends; it may raise as a real guest would."""
         self._answers[command] = reply
+
+    def boot_with(self, boot: Callable[[Callable[[], None]], float]) -> None:
+        """Have *boot* stand for the boot that `wait` waits for.
+
+        Args:
+            boot: Returns the seconds it took, or raises as a real wait would. It is given a
+                function to call now and then, which raises when the wait is given up.
+        """
+        self._boot = boot
 
     def run(
         self,
@@ -90,11 +100,14 @@ class FakeGuest:
         explain: Callable[[], str],  # noqa: ARG002 - and has nothing to explain
         give_up: Callable[[], None] | None = None,
     ) -> float:
-        """Return at once, after `give_up` has been asked."""
+        """Return at once, or when the boot of `boot_with` has ended."""
         if give_up is not None:
             give_up()
+        seconds = self.login_seconds
+        if self._boot is not None:
+            seconds = self._boot(give_up or _go_on)
         self._log_in()
-        return self.login_seconds
+        return seconds
 
     def interact(self, command: str | None = None) -> int:
         """Remember the call; returns the code of the command's answer, 0 for a shell."""
@@ -113,3 +126,7 @@ class FakeGuest:
         if self.login_error is not None:
             raise self.login_error
         self.is_open = True
+
+
+def _go_on() -> None:
+    """Nobody gives the wait up."""

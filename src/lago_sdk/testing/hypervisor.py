@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from xml.etree import ElementTree as ET
 
 import attrs
@@ -15,6 +15,9 @@ from lago_sdk.state import NetState, VMState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+Verb: TypeAlias = Literal["create", "end", "shutdown", "remove"]
+"""What is done to a domain; networks are only created and removed."""
 
 
 @attrs.define(kw_only=True)
@@ -38,23 +41,45 @@ class FakeHypervisor:
 
     Args:
         version: libvirt's version that it claims.
+
+    Attributes:
+        calls: Methods that were called and the name of the domain or network (the prefix's uuid
+            of a list), in order.
     """
 
     def __init__(self, *, version: int = 9_000_000) -> None:
         self._version = version
         self._domains: dict[str, _Domain] = {}
         self._networks: dict[str, _Network] = {}
-        self._failures: dict[str, Exception] = {}
+        self._failures: dict[tuple[str, Verb], Exception] = {}
+        self._deaf: set[str] = set()
+        self.calls: list[tuple[str, str]] = []
         self._lock = threading.RLock()
 
     # -- what tests arrange and look at ----------------------------------------------------
 
-    def fail(self, name: str, error: Exception | None) -> None:
-        """Make starting the domain or network *name* raise *error*; ``None`` makes it work."""
+    def fail(self, name: str, error: Exception | None, *, on: Verb = "create") -> None:
+        """Have a verb on the domain or network *name* raise *error*; ``None`` makes it work."""
         with self._lock:
-            self._failures.pop(name, None)
+            self._failures.pop((name, on), None)
             if error is not None:
-                self._failures[name] = error
+                self._failures[name, on] = error
+
+    def ignore_shutdown(self, name: str) -> None:
+        """Let the guest of the domain *name* run on when it is asked to power off."""
+        with self._lock:
+            self._deaf.add(name)
+
+    def count(self, method: str) -> int:
+        """Return how often *method* was called."""
+        with self._lock:
+            return sum(called == method for called, _name in self.calls)
+
+    def clear(self) -> None:
+        """Let everything go at once, as when the namespaces of a private host end."""
+        with self._lock:
+            self._domains.clear()
+            self._networks.clear()
 
     def set_domain_state(self, name: str, state: VMState, reason: str = "") -> None:
         """Let something happen to a domain: its guest crashes, somebody pauses it.
@@ -93,6 +118,7 @@ class FakeHypervisor:
     def list_domains(self, prefix_uuid: str) -> tuple[DomainInfo, ...]:
         """See `Hypervisor.list_domains`."""
         with self._lock:
+            self._begin("list_domains", prefix_uuid)
             return tuple(
                 _describe(name, domain)
                 for name, domain in sorted(self._domains.items())
@@ -102,6 +128,7 @@ class FakeHypervisor:
     def find_domain(self, name: str) -> DomainInfo | None:
         """See `Hypervisor.find_domain`."""
         with self._lock:
+            self._begin("find_domain", name)
             domain = self._domains.get(name)
             return _describe(name, domain) if domain is not None else None
 
@@ -109,14 +136,14 @@ class FakeHypervisor:
         """See `Hypervisor.create_domain`."""
         name, uuid = _parse(xml, "domain")
         with self._lock:
+            self._begin("create_domain", name)
             domain = self._domains.get(name)
             if domain is not None and domain.state.is_active:
                 return
             if domain is not None and domain.uuid != uuid:
                 message = f"cannot start domain {name!r}: it exists with uuid {domain.uuid}"
                 raise HypervisorError(message)
-            if name in self._failures:
-                raise self._failures[name]
+            self._fail(name, "create")
             tag = parse_tag(xml)
             owner = tag.prefix_uuid if tag is not None else None
             self._domains[name] = _Domain(
@@ -125,20 +152,30 @@ class FakeHypervisor:
 
     def end_domain(self, name: str) -> None:
         """See `Hypervisor.end_domain`."""
-        self._switch_off(name, "destroyed")
+        with self._lock:
+            self._begin("end_domain", name)
+            self._fail(name, "end")
+            self._switch_off(name, "destroyed")
 
     def shutdown_domain(self, name: str) -> None:
         """See `Hypervisor.shutdown_domain`."""
-        self._switch_off(name, "shut down")
+        with self._lock:
+            self._begin("shutdown_domain", name)
+            self._fail(name, "shutdown")
+            if name not in self._deaf:
+                self._switch_off(name, "shut down")
 
     def remove_domain(self, name: str) -> None:
         """See `Hypervisor.remove_domain`."""
         with self._lock:
+            self._begin("remove_domain", name)
+            self._fail(name, "remove")
             self._domains.pop(name, None)
 
     def list_networks(self, prefix_uuid: str) -> Mapping[str, NetState]:
         """See `Hypervisor.list_networks`."""
         with self._lock:
+            self._begin("list_networks", prefix_uuid)
             return {
                 name: network.state
                 for name, network in self._networks.items()
@@ -148,6 +185,7 @@ class FakeHypervisor:
     def find_network(self, name: str) -> NetState | None:
         """See `Hypervisor.find_network`."""
         with self._lock:
+            self._begin("find_network", name)
             network = self._networks.get(name)
             return network.state if network is not None else None
 
@@ -155,11 +193,11 @@ class FakeHypervisor:
         """See `Hypervisor.create_network`."""
         name, _uuid = _parse(xml, "network")
         with self._lock:
+            self._begin("create_network", name)
             network = self._networks.get(name)
             if network is not None and network.state is NetState.UP:
                 return
-            if name in self._failures:
-                raise self._failures[name]
+            self._fail(name, "create")
             tag = parse_tag(xml)
             owner = tag.prefix_uuid if tag is not None else None
             self._networks[name] = _Network(owner=owner, xml=xml, state=NetState.UP)
@@ -167,16 +205,25 @@ class FakeHypervisor:
     def remove_network(self, name: str) -> None:
         """See `Hypervisor.remove_network`."""
         with self._lock:
+            self._begin("remove_network", name)
+            self._fail(name, "remove")
             self._networks.pop(name, None)
 
     def close(self) -> None:
         """There is nothing to close."""
 
+    def _begin(self, method: str, name: str) -> None:
+        self.calls.append((method, name))
+
+    def _fail(self, name: str, verb: Verb) -> None:
+        error = self._failures.get((name, verb))
+        if error is not None:
+            raise error
+
     def _switch_off(self, name: str, reason: str) -> None:
-        with self._lock:
-            domain = self._domains.get(name)
-            if domain is not None and domain.state.is_active:
-                domain.state, domain.reason = VMState.SHUT_OFF, reason
+        domain = self._domains.get(name)
+        if domain is not None and domain.state.is_active:
+            domain.state, domain.reason = VMState.SHUT_OFF, reason
 
 
 def _describe(name: str, domain: _Domain) -> DomainInfo:

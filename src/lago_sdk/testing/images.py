@@ -1,0 +1,162 @@
+"""Templates that need no store, and disk images that are a line of text."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from lago_sdk.errors import ImageError, TemplateNotFoundError, suggest
+from lago_sdk.plan.models import Image
+from lago_sdk.spec.disk import DiskFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_STORE = PurePosixPath("/fake-templates")
+"""Where templates claim to be; no directory."""
+_LATEST = "latest"
+_MARK = "fake-image"
+_GIB = 1 << 30
+
+
+class FakeTemplates:
+    """A `lago_sdk.ports.Templates` whose images exist by name only.
+
+    Args:
+        names: The templates there are; ``None`` has whatever is asked for.
+        size: What a guest would see of each, in bytes.
+        metadata: The facts of each: ``distro``, ``ssh-user``, …
+    """
+
+    def __init__(
+        self,
+        names: Iterable[str] | None = None,
+        *,
+        size: int = _GIB,
+        metadata: Mapping[str, object] | None = None,
+    ) -> None:
+        self._names = None if names is None else frozenset(names)
+        self._size = size
+        self._metadata = dict(metadata or {})
+
+    def find(self, name: str, version: str | None = None) -> Image | None:
+        """See `Templates.find`."""
+        if self._names is not None and name not in self._names:
+            return None
+        path = _STORE / name / (version or _LATEST) / "image.qcow2"
+        return Image(path=str(path), size=self._size, metadata=self._metadata)
+
+    def get(self, name: str, version: str | None = None) -> Image:
+        """See `Templates.get`."""
+        image = self.find(name, version)
+        if image is None:
+            hint = suggest(name, self._names or ())
+            raise TemplateNotFoundError(f"there is no template {name!r}", hint=hint)
+        return image
+
+    def find_by_path(self, path: str) -> Image | None:
+        """Return the template whose image is at *path*, or ``None``."""
+        try:
+            name, version, _file = PurePosixPath(path).relative_to(_STORE).parts
+        except ValueError:
+            return None
+        return self.find(name, version)
+
+
+class FakeImages:
+    """A `lago_sdk.ports.ImageTool` whose images are files that say what they would be.
+
+    Args:
+        templates: Whose images count as there.
+    """
+
+    def __init__(self, templates: FakeTemplates | None = None) -> None:
+        self._templates = templates or FakeTemplates(())
+
+    def create_overlay(self, path: Path, backing: Image, *, size: int | None = None) -> None:
+        """See `ImageTool.create_overlay`.
+
+        Raises:
+            ImageError: *backing* is missing, or *size* is smaller than it.
+        """
+        below = self.inspect(Path(backing.path))
+        if size is not None and size < below.size:
+            raise ImageError(f"an overlay of {size} bytes cannot hold {below.path}")
+        _write(path, DiskFormat.QCOW2, size or below.size, below.path)
+
+    def create_empty(self, path: Path, *, size: int, image_format: DiskFormat) -> None:
+        """See `ImageTool.create_empty`.
+
+        Raises:
+            ImageError: *size* makes no sense.
+        """
+        if size <= 0:
+            raise ImageError(f"a disk of {size} bytes is no disk: {path}")
+        _write(path, image_format, size, None)
+
+    def copy(self, source: Path, path: Path) -> None:
+        """See `ImageTool.copy`.
+
+        Raises:
+            ImageError: *source* cannot be read or *path* not written.
+        """
+        try:
+            shutil.copyfile(source, path)
+        except OSError as error:
+            raise ImageError(f"cannot copy {source} to {path}: {error.strerror}") from error
+
+    def inspect(self, path: Path) -> Image:
+        """See `ImageTool.inspect`.
+
+        Raises:
+            ImageError: It is missing, or no image of ours.
+        """
+        template = self._templates.find_by_path(str(path))
+        if template is not None:
+            return template
+        try:
+            found = json.loads(path.read_text())[_MARK]
+            return Image(
+                path=str(path.absolute()),
+                format=DiskFormat(found["format"]),
+                size=found["size"],
+                backing=found["backing"],
+            )
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ImageError(f"cannot read the image {path}: {error}") from error
+
+    def rebase(self, path: Path, backing: Image) -> None:
+        """See `ImageTool.rebase`."""
+        image = self.inspect(path)
+        _write(path, image.format, image.size, str(Path(backing.path).absolute()))
+
+    def resize(self, path: Path, size: int) -> None:
+        """See `ImageTool.resize`.
+
+        Raises:
+            ImageError: It is larger already.
+        """
+        image = self.inspect(path)
+        if size < image.size:
+            raise ImageError(f"a disk of {size} bytes cannot hold {path}, which has {image.size}")
+        _write(path, image.format, size, image.backing)
+
+    def import_image(self, source: Path, path: Path) -> None:
+        """See `ImageTool.import_image`.
+
+        Raises:
+            ImageError: It refers to another image, or is none.
+        """
+        if self.inspect(source).backing is not None:
+            raise ImageError(f"the image {source.name} refers to other files")
+        source.replace(path)
+
+
+def _write(path: Path, image_format: DiskFormat, size: int, backing: str | None) -> None:
+    record = {"format": image_format.value, "size": size, "backing": backing}
+    try:
+        path.write_text(json.dumps({_MARK: record}) + "\n")
+    except OSError as error:
+        raise ImageError(f"cannot make the image {path}: {error.strerror}") from error
