@@ -4,52 +4,41 @@
 
     STORE/NAME/VERSION/image.qcow2     the image: read-only, never changed once it is here
     STORE/NAME/VERSION/template.json   its record
+    STORE/.users/NAME/VERSION.json     which prefixes use it; see usage.py
     STORE/.tmp/NAME/...                entries in the making, renamed into place when complete
-    STORE/.locks/NAME.lock             held by whoever makes an entry of NAME
+    STORE/.tmp/.removed/...            entries on their way out
+    STORE/.locks/NAME.lock             held by whoever makes an entry of NAME; may be for long
+    STORE/.locks/.store.lock           held for milliseconds, to mark, publish or remove an entry
 
 An entry is complete or absent. What a killed process left in ``.tmp`` is removed by the next
-one that takes the template's lock.
+one that takes the template's lock, or by a garbage collection. Entries are readable by all who
+can reach the store, whatever the umask: QEMU may run as another user.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-import os
-import re
-import shutil
-import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
-
-from lago_sdk.adapters.files import lock, remove_tree
-from lago_sdk.errors import LockedError, TemplateError, TemplateNotFoundError, suggest
-from lago_sdk.events import Note, Observer, ignore
-from lago_sdk.plan.models import Image
-from lago_sdk.spec.disk import DiskFormat
+from lago_sdk.adapters.files import remove_tree
+from lago_sdk.errors import TemplateError, TemplateNotFoundError, suggest
+from lago_sdk.events import Observer, ignore
+from lago_sdk.templates.locks import hold, hold_briefly
+from lago_sdk.templates.names import check_name, is_name, split_reference
+from lago_sdk.templates.record import RECORD, Template, digest, read_record
+from lago_sdk.templates.shelf import Shelf, let_read, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,127}")
-_RECORD = "template.json"
-_SCHEMA = 1
-_CHUNK = 1 << 20
+    from lago_sdk.plan.models import Image
 
+__all__ = ["Shelf", "Template", "TemplateStore", "check_name", "digest"]
 
-@attrs.frozen(kw_only=True)
-class Template:
-    """One version of a template in the store."""
-
-    name: str
-    version: str
-    timestamp: float
-    """When it was added, in seconds since the epoch; the newest version is the default."""
-    image: Image
+_LOCK_SECONDS = 30.0
+"""The store's lock is held for milliseconds; this is for a host that has stalled."""
 
 
 class TemplateStore:
@@ -71,16 +60,16 @@ class TemplateStore:
         Raises:
             TemplateError: A record cannot be read.
         """
-        pattern = f"{check_name(name)}/*/{_RECORD}" if name is not None else f"*/*/{_RECORD}"
-        records = [path for path in self.path.glob(pattern) if _NAME.fullmatch(path.parts[-3])]
-        templates = [_read(path) for path in records]
+        pattern = f"{check_name(name)}/*/{RECORD}" if name is not None else f"*/*/{RECORD}"
+        records = [path for path in self.path.glob(pattern) if is_name(path.parts[-3])]
+        templates = [read_record(path) for path in records]
         return tuple(sorted(templates, key=lambda x: (x.name, -x.timestamp, x.version)))
 
     def find_template(self, name: str, version: str | None = None) -> Template | None:
         """Return the newest version of *name*, or the one asked for, or ``None``."""
         if version is not None:
-            path = self._entry(name, version) / _RECORD
-            return _read(path) if path.exists() else None
+            path = self._entry(name, version) / RECORD
+            return read_record(path) if path.exists() else None
         return next(iter(self.list(name)), None)
 
     def get_template(self, name: str, version: str | None = None) -> Template:
@@ -109,8 +98,36 @@ class TemplateStore:
         """
         return self.get_template(name, version).image
 
-    def verify(self, name: str, version: str | None = None) -> Template:
+    def find_by_path(self, path: Path) -> Template | None:
+        """Return the template whose image is the file *path*, or ``None``."""
+        entry = path.parent
+        if entry.parent.parent != self.path or not is_name(entry.parent.name):
+            return None
+        if not is_name(entry.name):
+            return None
+        found = self.find_template(entry.parent.name, entry.name)
+        return found if found is not None and found.image.path == str(path) else None
+
+    def list_layers(self, template: Template) -> tuple[Template, ...]:
+        """Return *template* and those its image is made on, from the top down.
+
+        Raises:
+            TemplateNotFoundError: One of them is not in the store.
+        """
+        layers = [template]
+        while (below := layers[-1].below) is not None:
+            layers.append(self.get_template(*split_reference(below)))
+        return tuple(layers)
+
+    def verify(
+        self, name: str, version: str | None = None, *, observer: Observer = ignore
+    ) -> Template:
         """Check that a stored image still is what was added.
+
+        Args:
+            name: The template.
+            version: Its version; the newest when ``None``.
+            observer: Told how far the reading has come.
 
         Raises:
             TemplateNotFoundError: It is not in the store.
@@ -119,7 +136,7 @@ class TemplateStore:
         template = self.get_template(name, version)
         path = Path(template.image.path)
         try:
-            found = digest(path)
+            found = digest(path, observer=observer, subject=template.reference)
         except OSError as error:
             raise TemplateError(f"cannot read {path}: {error.strerror}") from error
         if found != template.image.digest:
@@ -136,24 +153,44 @@ class TemplateStore:
 
         Args:
             name: The template.
-            observer: Told when somebody else has to be waited for.
+            observer: Told when somebody else has to be waited for, and how far they have come.
 
         Raises:
-            TemplateError: *name* is unusable.
-            LagoError: The store cannot be written.
+            TemplateError: *name* is unusable, or the store cannot be written.
         """
-        locks, scratch = self.path / ".locks", self.path / ".tmp" / check_name(name)
-        try:
-            locks.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TemplateError(f"cannot make the store {self.path}: {error.strerror}") from error
-        with _lock(locks / f"{name}.lock", f"make the template {name}", observer):
-            remove_tree(scratch)
-            scratch.mkdir(parents=True)
+        path = self._locks() / f"{check_name(name)}.lock"
+        with hold(path, purpose=f"make the template {name}", observer=observer) as shared:
+            shelf = Shelf(name, store=self, observer=shared)
+            remove_tree(shelf.scratch)
+            with writing(self.path):
+                shelf.scratch.mkdir(parents=True)
             try:
-                yield Shelf(path=self.path / name, scratch=scratch)
+                yield shelf
             finally:
-                remove_tree(scratch)
+                remove_tree(shelf.scratch)
+
+    def changing(self, purpose: str) -> AbstractContextManager[None]:
+        """Hold the lock under which entries appear, are marked as used, and disappear.
+
+        Args:
+            purpose: What is done under it, as a verb phrase; a matter of milliseconds.
+
+        Raises:
+            LockedError: Somebody holds it for unreasonably long; says who.
+            TemplateError: The store cannot be written.
+        """
+        path = self._locks() / ".store.lock"
+        return hold_briefly(path, purpose=purpose, timeout=_LOCK_SECONDS)
+
+    def _locks(self) -> Path:
+        """Return the directory of the locks, which is made, with the store, where absent."""
+        locks = self.path / ".locks"
+        with writing(self.path):
+            is_new = not self.path.exists()
+            locks.mkdir(parents=True, exist_ok=True)
+            if is_new:
+                let_read(self.path)
+        return locks
 
     def _entry(self, name: str, version: str) -> Path:
         return self.path / check_name(name) / check_name(version)
@@ -170,138 +207,3 @@ class TemplateStore:
             return TemplateNotFoundError(message, hint=f"make it: lagoctl template build {name}")
         names = {template.name for template in self.list()} | set(RECIPES)
         return TemplateNotFoundError(message, hint=suggest(name, names))
-
-
-@attrs.frozen(kw_only=True)
-class Shelf:
-    """The place of one template in a store, while its lock is held."""
-
-    path: Path
-    """Directory of its versions."""
-    scratch: Path
-    """A directory on the store's file system; removed when the lock is given back."""
-
-    def add(
-        self,
-        version: str,
-        image: Path,
-        *,
-        timestamp: float,
-        size: int,
-        image_format: DiskFormat = DiskFormat.QCOW2,
-        metadata: Mapping[str, object] | None = None,
-    ) -> Template:
-        """Take *image* into the store; a version that is there already is kept as it is.
-
-        Args:
-            version: Its version.
-            image: The image file: moved when it is on the store's file system, else copied.
-            timestamp: When it was made, in seconds since the epoch.
-            size: Bytes that a guest sees.
-            image_format: Its format.
-            metadata: The template's facts, JSON-compatible.
-
-        Raises:
-            TemplateError: *version* is unusable, or the store cannot be written.
-        """
-        entry = self.path / check_name(version)
-        if not (entry / _RECORD).exists():
-            try:
-                new = Path(tempfile.mkdtemp(dir=self.scratch))
-                stored = new / f"image.{_suffix(image_format)}"
-                shutil.move(image, stored)
-                record = {
-                    "schema": _SCHEMA,
-                    "timestamp": timestamp,
-                    "image": stored.name,
-                    "format": image_format.value,
-                    "size": size,
-                    "digest": digest(stored),
-                    "metadata": dict(metadata or {}),
-                }
-                (new / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
-                _publish(new, entry)
-            except OSError as error:
-                message = f"cannot add to the store {self.path}: {error.strerror}"
-                raise TemplateError(message) from error
-        return _read(entry / _RECORD)
-
-
-@contextmanager
-def _lock(path: Path, purpose: str, observer: Observer) -> Iterator[None]:
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(lock(path, timeout=0, purpose=purpose))
-        except LockedError as error:
-            observer(Note(message=f"waiting: {error.message}"))
-            stack.enter_context(lock(path, timeout=math.inf, purpose=purpose))
-        yield
-
-
-def check_name(name: str) -> str:
-    """Return *name*, which can be a template's name or version, and so part of a path.
-
-    Raises:
-        TemplateError: It cannot.
-    """
-    if not _NAME.fullmatch(name):
-        raise TemplateError(
-            f"{name!r} cannot be the name or version of a template",
-            hint="letters, digits and . _ + ~ - are allowed; the first is a letter or digit",
-        )
-    return name
-
-
-def digest(path: Path) -> str:
-    """Return the digest of a file as ``sha256:<hex>``."""
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
-def _suffix(image_format: DiskFormat) -> str:
-    return "qcow2" if image_format is DiskFormat.QCOW2 else "img"
-
-
-def _publish(new: Path, entry: Path) -> None:
-    """Sync the files of *new*, make them read-only, and rename it to *entry*."""
-    for path in (*new.iterdir(), new):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fchmod(descriptor, 0o755 if path == new else 0o444)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    entry.parent.mkdir(exist_ok=True)
-    if entry.exists():  # without a record: no entry that anything could use
-        shutil.rmtree(entry)
-    new.rename(entry)
-    parent = os.open(entry.parent, os.O_RDONLY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
-
-
-def _read(path: Path) -> Template:
-    try:
-        record = json.loads(path.read_text())
-        if record["schema"] != _SCHEMA:
-            raise TemplateError(
-                f"{path} has schema {record['schema']}, not {_SCHEMA}",
-                hint="it was written by another version of lago_sdk: get the template again",
-            )
-        image = Image(
-            path=str(path.with_name(Path(record["image"]).name)),
-            format=DiskFormat(record["format"]),
-            size=int(record["size"]),
-            digest=record["digest"],
-            metadata=record["metadata"],
-        )
-        timestamp = float(record["timestamp"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TemplateError(
-            f"the record {path} of a template cannot be read: {error}",
-            hint=f"remove {path.parent} and get the template again",
-        ) from error
-    name, version = path.parts[-3:-1]
-    return Template(name=name, version=version, timestamp=timestamp, image=image)

@@ -197,5 +197,5 @@ def test_other_templates_need_not_wait(store):
 def test_a_store_that_cannot_be_written_is_an_error(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.raises(TemplateError, match="cannot make the store"):
+    with pytest.raises(TemplateError, match="cannot write to the template store"):
         add(TemplateStore(blocked))
