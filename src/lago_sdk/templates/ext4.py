@@ -7,6 +7,7 @@ the order of names from the host's file system.)
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from lago_sdk.adapters.process import run
@@ -43,6 +44,8 @@ def create_ext4(
     uuid: str,
     timestamp: int,
     scratch: Path,
+    inodes: int = 8192,
+    journal: int = 4,
 ) -> None:
     """Make an ext4 file system that holds *tree* in an area of zeros of the file *path*.
 
@@ -55,6 +58,8 @@ def create_ext4(
         uuid: Its UUID; also seeds the hashes of directories.
         timestamp: Every time in it, in seconds since the epoch.
         scratch: An empty directory for intermediate files.
+        inodes: How many files and directories it may hold.
+        journal: MiB of its journal.
 
     Raises:
         MissingToolError: e2fsprogs is not installed.
@@ -69,12 +74,10 @@ def create_ext4(
     options += f",offset={offset}"
     blocks, area = str(size // BLOCK_SIZE), f"{path}?offset={offset}"
     argv = ["mke2fs", "-q", "-F", "-t", "ext4", "-b", str(BLOCK_SIZE), "-m", "0", "-L", label]
-    run(
-        [*argv, "-J", "size=4", "-N", "8192", "-U", uuid, "-E", options, str(path), blocks],
-        env=environ,
-    )
+    argv += ["-J", f"size={journal}", "-N", str(inodes), "-U", uuid, "-E", options]
+    run([*argv, str(path), blocks], env=environ)
     script = scratch / "debugfs.txt"
-    script.write_text(_script(tree, scratch, timestamp))
+    script.write_text(_script(tree, scratch, timestamp), encoding="utf-8")
     done = run(["debugfs", "-w", "-f", script.name, area], cwd=scratch, env=environ)
     # debugfs exits with 0 when a command failed, but says so after its banner.
     complaints = done.err.splitlines()[1:]
@@ -87,29 +90,42 @@ def _script(tree: Tree, scratch: Path, timestamp: int) -> str:
     lines = [f"set_current_time @{timestamp}"]
     for number, (path, entry) in enumerate(tree.list()):
         parent, _, name = path.rpartition("/")
-        lines.append(f"cd /{parent}")
-        lines += _commands(name, entry, scratch / f"file{number}")
+        lines.append(f"cd {_quote(f'/{parent}')}")
+        lines += _commands(_quote(name), entry, scratch / f"file{number}")
     return "\n".join(lines) + "\n"
 
 
 def _commands(name: str, entry: Entry, source: Path) -> list[str]:
     match entry:
         case Link():
-            return [f"symlink {name} {entry.target}", *_owner(name)]
+            return [f"symlink {name} {_quote(entry.target)}", *_owner(name, 0, 0)]
         case Directory():
-            return [f"mkdir {name}", *_owner(name), _mode(name, 0o040000 | entry.mode)]
+            owner = _owner(name, entry.uid, entry.gid)
+            return [f"mkdir {name}", *owner, _mode(name, 0o040000 | entry.mode)]
         case File():
             if isinstance(entry.source, bytes):
                 source.write_bytes(entry.source)
             else:
                 # A name without blanks, in the directory where debugfs runs.
                 source.symlink_to(entry.source.absolute())
-            mode = _mode(name, 0o100000 | entry.mode)
-            return [f"write {source.name} {name}", *_owner(name), mode]
+            owner = _owner(name, entry.uid, entry.gid)
+            lines = [f"write {source.name} {name}", *owner, _mode(name, 0o100000 | entry.mode)]
+            if entry.capability is not None:
+                value = source.with_suffix(".capability")
+                value.write_bytes(entry.capability)
+                lines.append(f"ea_set -f {value.name} {name} security.capability")
+            return lines
 
 
-def _owner(name: str) -> list[str]:
-    return [f"set_inode_field {name} uid 0", f"set_inode_field {name} gid 0"]
+def _quote(text: str) -> str:
+    """Return *text* as one word of debugfs, which knows double quotes only, doubled inside."""
+    if not text or re.search(r'[\s"]', text):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def _owner(name: str, uid: int, gid: int) -> list[str]:
+    return [f"set_inode_field {name} uid {uid}", f"set_inode_field {name} gid {gid}"]
 
 
 def _mode(name: str, mode: int) -> str:

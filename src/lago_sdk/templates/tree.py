@@ -10,11 +10,15 @@ import attrs
 
 @attrs.frozen
 class File:
-    """A regular file, owned by root."""
+    """A regular file."""
 
     source: Path | bytes
     """Where its content comes from, or the content itself."""
     mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+    capability: bytes | None = None
+    """Value of its attribute ``security.capability``."""
 
     def read(self) -> bytes:
         """Return the content."""
@@ -30,9 +34,11 @@ class Link:
 
 @attrs.frozen
 class Directory:
-    """A directory, owned by root."""
+    """A directory."""
 
     mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
 
 
 Entry: TypeAlias = File | Link | Directory

@@ -16,17 +16,20 @@ from lago_sdk.adapters.process import get_tool, run
 from lago_sdk.errors import TemplateError
 from lago_sdk.events import stage
 from lago_sdk.spec.disk import DiskFormat
-from lago_sdk.templates.cpio import render_cpio
 from lago_sdk.templates.debian import Apt, unpack
-from lago_sdk.templates.ext4 import create_ext4
-from lago_sdk.templates.grub import (
-    PARTITION_START,
-    SECTOR,
-    create_grub_core,
-    write_boot_sectors,
-)
 from lago_sdk.templates.modules import Modules
 from lago_sdk.templates.recipes import Built
+from lago_sdk.templates.recipes.boot import (
+    BLOCK_MODULES,
+    SCSI_MODULES,
+    TOOLS,
+    Layout,
+    create_image,
+    find_kernel,
+    read_init,
+    render_boot_commands,
+    render_initrd,
+)
 from lago_sdk.templates.tree import Directory, File, Link, Tree
 
 if TYPE_CHECKING:
@@ -37,12 +40,9 @@ if TYPE_CHECKING:
     from lago_sdk.templates.debian import Package
 
 _VERSION = "1"
-_PARTITION_SIZE = 256 << 20
-_LABEL = "lagoroot"
-_UUID = "1a90c0de-0000-4000-8000-000000000001"
-_SIGNATURE = 0x1A90C0DE
-_TIMESTAMP = 1704067200
-"""1 January 2024, the date of everything in the image."""
+_LAYOUT = Layout(
+    size=256 << 20, uuid="1a90c0de-0000-4000-8000-000000000001", inodes=8192, journal=4
+)
 _MIN_MEMORY = 96
 """MiB that the guest needs to boot; 80 is too little."""
 
@@ -80,9 +80,6 @@ _LIBRARIES = (
 )
 _LOADER = "ld-linux-x86-64.so.2"
 
-_BLOCK_MODULES = ("virtio_pci", "virtio_blk")
-_SCSI_MODULES = ("virtio_scsi", "sd_mod")
-"""In the initial file system; the latter are loaded where there is a SCSI controller."""
 _EARLY_MODULES = ("virtio_net", "isofs")
 """Loaded before the seed is read."""
 _LATE_MODULES = ("button", "evdev", "virtio_rng", "virtio_balloon")
@@ -98,14 +95,6 @@ _MORE_MODULES = (
     "virtio_console",
 )
 """There for ``modprobe``."""
-
-_GRUB_COMMANDS = f"""\
-set root=(hd0,msdos1)
-linux /boot/vmlinuz root=LABEL={_LABEL} rw console=ttyS0 quiet mitigations=off \
-random.trust_cpu=on tsc=reliable no_timer_check
-initrd /boot/initrd
-boot
-"""
 
 _ETC = {
     "group": "root:x:0:\n",
@@ -146,8 +135,9 @@ class TinyRecipe:
     @property
     def version(self) -> str:
         """The version, with a digest of the guest's own files."""
-        state = hashlib.sha256(_GRUB_COMMANDS.encode())
-        for name in ("init", "inittab", "seed.awk", *_SCRIPTS):
+        state = hashlib.sha256(render_boot_commands().encode())
+        state.update(read_init())
+        for name in ("inittab", "seed.awk", *_SCRIPTS):
             state.update(_read(name))
         return f"{_VERSION}.{state.hexdigest()[:8]}"
 
@@ -158,7 +148,7 @@ class TinyRecipe:
             MissingToolError: A program is not installed.
             TemplateError: A package cannot be had, or the image not be made.
         """
-        for tool in ("apt-get", "dpkg-deb", "grub-mkimage", "mke2fs", "debugfs", "qemu-img"):
+        for tool in ("apt-get", "dpkg-deb", *TOOLS):
             get_tool(tool)
         files, scratch = directory / "files", directory / "scratch"
         files.mkdir()
@@ -169,10 +159,18 @@ class TinyRecipe:
         with stage(observer, "unpack packages", self.name):
             unpack(packages, files)
         with stage(observer, "make the image", self.name):
-            image = _create_image(directory, files, scratch)
+            image = directory / "tiny.qcow2"
+            create_image(
+                image,
+                _root(files),
+                layout=_LAYOUT,
+                grub=files / "usr/lib/grub/i386-pc",
+                commands=render_boot_commands(),
+                scratch=scratch,
+            )
         return Built(
             path=image,
-            size=PARTITION_START * SECTOR + _PARTITION_SIZE,
+            size=_LAYOUT.disk_size,
             format=DiskFormat.QCOW2,
             metadata=_metadata(packages),
         )
@@ -194,34 +192,6 @@ def _metadata(packages: Sequence[Package]) -> dict[str, object]:
         "min-memory": _MIN_MEMORY,
         "packages": {package.name: package.version for package in packages},
     }
-
-
-def _create_image(directory: Path, files: Path, scratch: Path) -> Path:
-    disk, core, image = directory / "disk.raw", directory / "core.img", directory / "tiny.qcow2"
-    create_ext4(
-        disk,
-        _root(files),
-        offset=PARTITION_START * SECTOR,
-        size=_PARTITION_SIZE,
-        label=_LABEL,
-        uuid=_UUID,
-        timestamp=_TIMESTAMP,
-        scratch=scratch,
-    )
-    grub = files / "usr/lib/grub/i386-pc"
-    create_grub_core(core, grub=grub, commands=_GRUB_COMMANDS, scratch=scratch)
-    write_boot_sectors(
-        disk,
-        boot=(grub / "boot.img").read_bytes(),
-        core=core.read_bytes(),
-        signature=_SIGNATURE,
-        partition_size=_PARTITION_SIZE,
-    )
-    # One coroutine writes clusters in order, so the same disk gives the same file. It is not
-    # compressed: GRUB reads in small pieces, and would have each cluster unpacked many times.
-    argv = ["qemu-img", "convert", "-m", "1", "-f", "raw", "-O", "qcow2", str(disk), str(image)]
-    run(argv)
-    return image
 
 
 def _root(files: Path) -> Tree:
@@ -271,46 +241,25 @@ def _find_library(files: Path, name: str) -> Path:
 
 
 def _add_kernel(tree: Tree, files: Path) -> None:
-    kernel = next(files.glob("boot/vmlinuz-*"), None)
-    if kernel is None:
-        raise TemplateError("the kernel package has no /boot/vmlinuz-*")
+    kernel = find_kernel(files / "boot")
     release = kernel.name.removeprefix("vmlinuz-")
     base = f"lib/modules/{release}"
     modules = Modules(files / base)
-    names = (*_BLOCK_MODULES, *_SCSI_MODULES, *_EARLY_MODULES, *_LATE_MODULES, *_MORE_MODULES)
+    names = (*BLOCK_MODULES, *SCSI_MODULES, *_EARLY_MODULES, *_LATE_MODULES, *_MORE_MODULES)
     paths = modules.list(names)
     for path in paths:
         tree.add(f"{base}/{path.relative_to(modules.directory)}", File(path))
     tree.add(f"{base}/modules.dep", File(modules.render_dep(paths).encode()))
-    loaded = set(modules.list((*_BLOCK_MODULES, *_SCSI_MODULES)))
+    loaded = set(modules.list((*BLOCK_MODULES, *SCSI_MODULES)))
     for name, group in (("early-modules", _EARLY_MODULES), ("late-modules", _LATE_MODULES)):
         needed = [path for path in modules.list(group) if path not in loaded]
         loaded.update(needed)
         lines = [f"/{base}/{path.relative_to(modules.directory)}\n" for path in needed]
         tree.add(f"etc/lago/{name}", File("".join(lines).encode()))
     tree.add("boot/vmlinuz", File(kernel))
-    tree.add("boot/initrd", File(_render_initrd(files, modules)))
+    tree.add("boot/initrd", File(render_initrd(files / "bin/busybox", modules)))
     name = f'NAME=lago-tiny\nID=tiny\nVERSION_ID={_VERSION}\nPRETTY_NAME="tiny ({release})"\n'
     tree.add("etc/os-release", File(name.encode()))
-
-
-def _render_initrd(files: Path, modules: Modules) -> bytes:
-    tree = Tree()
-    for path in ("dev", "proc", "root", "sys"):
-        tree.add(path, Directory())
-    tree.add("init", File(_read("init"), 0o755))
-    tree.add("bin/busybox", File(files / "bin/busybox", 0o755))
-    # The shell finds applets by /proc/self/exe, so these two are needed before /proc is there.
-    tree.add("bin/sh", Link("busybox"))
-    tree.add("bin/mount", Link("busybox"))
-    loaded: set[Path] = set()
-    for name, group in (("block-modules", _BLOCK_MODULES), ("scsi-modules", _SCSI_MODULES)):
-        needed = [path for path in modules.list(group) if path not in loaded]
-        loaded.update(needed)
-        for module in needed:
-            tree.add(f"lib/{module.name}", File(module))
-        tree.add(f"lib/{name}", File("".join(f"/lib/{x.name}\n" for x in needed).encode()))
-    return render_cpio(tree)
 
 
 def _read(name: str) -> bytes:
