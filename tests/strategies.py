@@ -166,7 +166,7 @@ def vms(draw: st.DrawFn, name: str, on: list[NetSpec], serial: int) -> VMSpec:
         disks=tuple(draw(disks(index)) for index in range(draw(st.integers(0, 2)))),
         ova=draw(optional(words)),
         vm_type=draw(optional(texts)),
-        vm_provider=draw(st.sampled_from([None, "local-libvirt", "ssh", "elsewhere"])),
+        vm_provider=draw(st.sampled_from([None, "local-libvirt", "ssh"])),
         service_provider=draw(st.sampled_from([None, "systemd", "launchd"])),
         distro=draw(optional(texts)),
         root_password=draw(optional(texts)),

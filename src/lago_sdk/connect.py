@@ -12,11 +12,21 @@ from lago_sdk.service.world import World
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Mapping
 
     from lago_sdk.adapters.hosts.findings import Finding
     from lago_sdk.config import Config
     from lago_sdk.events import Observer
-    from lago_sdk.ports import Clock, Files, Guest, Host, KeyTool, SSHTarget
+    from lago_sdk.ports import (
+        Clock,
+        Feature,
+        Files,
+        Guest,
+        Host,
+        ImageBuilder,
+        KeyTool,
+        SSHTarget,
+    )
     from lago_sdk.service.layout import PrefixLayout
     from lago_sdk.templates.store import TemplateStore
 
@@ -52,6 +62,8 @@ def connect(
     observer: Observer,
 ) -> World:
     """Wire the adapters of one prefix; nothing is opened or started yet."""
+    from lago_sdk.adapters import ova
+    from lago_sdk.adapters.http import download
     from lago_sdk.adapters.leases import FileSubnetLeases
     from lago_sdk.adapters.qemu_img import QemuImg
     from lago_sdk.adapters.seed_iso import SeedIso
@@ -70,6 +82,9 @@ def connect(
         config=config,
         host=host,
         images=QemuImg(),
+        builders=_create_builders(record),
+        archives=ova,
+        download=download,
         seeds=SeedIso(),
         templates=open_store(config),
         leases=FileSubnetLeases(config.lease_dir),
@@ -78,7 +93,8 @@ def connect(
         clock=local_clock(),
         open_guest=open_guest,
         observe=observer,
-        environ=dict(os.environ),
+        find_missing=lambda: _find_missing(record),
+        environ=local_environ(),
         cpus=os.cpu_count() or 1,
     )
 
@@ -111,9 +127,34 @@ def local_keys() -> KeyTool:
     return keys
 
 
+def local_environ() -> dict[str, str]:
+    """Return the variables of our process, which paths of init files may use."""
+    return dict(os.environ)
+
+
 def local_clock() -> Clock:
     """Return the machine's clock."""
     return time
+
+
+def _create_builders(record: PrefixRecord) -> dict[str, ImageBuilder]:
+    from lago_sdk.adapters.cpu import find_accel
+    from lago_sdk.adapters.virt_customize import VirtCustomize
+    from lago_sdk.config import AccelChoice
+    from lago_sdk.plan.facts import Accel
+
+    # Appliances run here, whatever machine the prefix is on, and whether or not it insists on KVM.
+    choice = AccelChoice.TCG if record.accel == AccelChoice.TCG.value else AccelChoice.AUTO
+    has_kvm = find_accel(choice)[0] is Accel.KVM
+    return {"virt-customize": VirtCustomize(dict(os.environ), has_kvm=has_kvm)}
+
+
+def _find_missing(record: PrefixRecord) -> Mapping[Feature, str]:
+    """Look at this machine; another one's libvirt will tell by itself."""
+    from lago_sdk.adapters.features import find_missing
+    from lago_sdk.adapters.hosts.system import is_remote
+
+    return {} if record.host != PRIVATE and is_remote(record.host) else find_missing()
 
 
 def _create_host(layout: PrefixLayout, *, uuid: str, record: PrefixRecord, config: Config) -> Host:

@@ -151,7 +151,64 @@ class ImageTool(Protocol):
         """Copy an image, keeping it sparse (by reflink where the file system can)."""
 
     def inspect(self, path: Path) -> Image:
-        """Read format and size of an image."""
+        """Read format and size of an image, and which image is below it."""
+
+    def rebase(self, path: Path, backing: Image) -> None:
+        """Write down that *backing* is below *path*; the content is not looked at."""
+
+    def resize(self, path: Path, size: int) -> None:
+        """Let a guest see *size* bytes of an image; it never becomes smaller."""
+
+    def import_image(self, source: Path, path: Path) -> None:
+        """Make a qcow2 or raw image of one from elsewhere, which may be a VMDK.
+
+        Raises:
+            ImageError: It refers to other files of this machine, or is damaged.
+        """
+
+
+class ImageBuilder(Protocol):
+    """Changes the content of a disk before the first start."""
+
+    def build(
+        self, disk: Path, image_format: DiskFormat, arguments: Sequence[str], *, directory: Path
+    ) -> None:
+        """Run over *disk*; relative paths in *arguments* start at *directory*."""
+
+
+class Archives(Protocol):
+    """Looks into archives of appliances."""
+
+    def list_files(self, path: Path) -> Mapping[str, int]:
+        """Files by name, in their order, with their sizes; an unsafe archive is refused."""
+
+    def read_file(self, path: Path, name: str) -> bytes:
+        """The content of a small file."""
+
+    def extract_file(self, path: Path, name: str, target: Path) -> None:
+        """Unpack one file to *target*."""
+
+
+class Download(Protocol):
+    """Fetches a URL."""
+
+    def __call__(
+        self, url: str, path: Path, *, progress: Callable[[int, int | None], None]
+    ) -> None:
+        """Fetch *url* to *path*, whole or not at all.
+
+        Raises:
+            LagoError: It cannot be had.
+        """
+
+
+class Feature(enum.Enum):
+    """What a host can have or lack besides QEMU itself."""
+
+    EFI = "UEFI firmware"
+    SECURE_BOOT = "UEFI firmware with Secure Boot"
+    TPM = "an emulator of TPMs"
+    SHARES = "a server of shared directories"
 
 
 class SeedTool(Protocol):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
-from lago_sdk.errors import LagoError, PrefixNotFoundError, WorkdirError
+from lago_sdk.errors import LagoError, PrefixExistsError, PrefixNotFoundError, WorkdirError
 from lago_sdk.events import Note, ignore
 from lago_sdk.mapping import NamedMapping
 from lago_sdk.net import Net
@@ -96,7 +96,9 @@ class Prefix:
         record = decide_record(settings, uuid=uuid, ephemeral=ephemeral)
         home = Workdir.create(settings.workdir if workdir is None else workdir)
         layout = PrefixLayout(home.path / name)
-        _remove_unfinished(layout, settings)
+        if layout.uuid.exists() and not layout.initialized.exists():
+            with suppress(PrefixNotFoundError):  # somebody else removed it
+                cls.open_path(layout.path, config=settings).remove_unfinished()
         home.make_place(name)
         world = connect(
             layout, uuid=uuid, record=record, config=settings, observer=observer or ignore
@@ -105,7 +107,6 @@ class Prefix:
         try:
             prefix._fill(checked, record)
         except BaseException:
-            prefix._discard()
             home.remove_if_empty()
             raise
         home.adopt(name)
@@ -180,8 +181,16 @@ class Prefix:
     def _fill(self, spec: PrefixSpec, record: PrefixRecord) -> None:
         """Make everything that a new prefix consists of."""
         with self._lock("create the prefix"):
-            self._store.create(record, spec, self._uuid)
-            self._complete(spec)
+            if self._layout.uuid.exists():
+                # Somebody else made it here while we waited for the lock: it is theirs.
+                message = f"there is a prefix {self.name!r} in {str(self.path.parent)!r} already"
+                raise PrefixExistsError(message, hint="take another name, or try again")
+            try:
+                self._store.create(record, spec, self._uuid)
+                self._complete(spec)
+            except BaseException:
+                self._discard()
+                raise
 
     def _complete(self, spec: PrefixSpec) -> None:
         """Bring the creation to its end, from wherever it stands."""
@@ -202,7 +211,7 @@ class Prefix:
         from lago_sdk.service.stop import destroy_prefix
 
         try:
-            destroy_prefix(self._uuid, None, layout=self._layout, world=self._world)
+            destroy_prefix(self._uuid, layout=self._layout, world=self._world)
         except LagoError as error:
             message = f"not everything was removed: {error}; destroy the prefix to try again"
             self._world.observe(Note(message=message, warning=True))
@@ -360,17 +369,29 @@ class Prefix:
 
     def destroy(self) -> None:
         """Remove the prefix for good: VMs, nets, host, leases and files. Idempotent."""
-        from lago_sdk.service.stop import destroy_prefix
         from lago_sdk.workdir import Workdir
 
         if not self._layout.path.exists():
             return
         with self._changing("destroy"):
-            self._guests.forget()
-            destroy_prefix(
-                self._uuid, self._store.find_plan(), layout=self._layout, world=self._world
-            )
+            self._remove()
         Workdir(self._layout.path.parent).remove_if_empty()
+
+    def _remove(self) -> None:
+        from lago_sdk.service.stop import destroy_prefix
+
+        self._guests.forget()
+        destroy_prefix(self._uuid, layout=self._layout, world=self._world)
+
+    def remove_unfinished(self) -> None:
+        """Remove what a creation left that was cut off; a prefix that is complete stays.
+
+        Raises:
+            LockedError: Somebody is still creating it.
+        """
+        with self._changing("remove the unfinished prefix"):
+            if not self.is_complete:
+                self._remove()
 
     def status(self) -> PrefixStatus:
         """Return what the prefix looks like now; one bulk call to libvirt."""
@@ -394,7 +415,12 @@ class Prefix:
 
     def get_state(self, vm: str) -> VMState:
         """Return the state of the VM *vm* now."""
-        return self._observe().state(self.plan.get_vm(vm).name)
+        found = self.plan.get_vm(vm)
+        if found.is_remote:
+            from lago_sdk.service.remote import observe_remote
+
+            return observe_remote([found], self._world.host)[found.name].state
+        return self._observe().state(found.name)
 
     def get_net_state(self, net: str) -> NetState:
         """Return the state of the net *net* now."""
@@ -416,10 +442,16 @@ class Prefix:
         return self._guests.get(self.plan.get_vm(vm))
 
     def wait_for_ssh(self, vm: str, *, timeout: float | None = None) -> float:
-        """Wait until a login to *vm* works; returns the seconds it took."""
+        """Wait until a login to *vm* works; returns the seconds it took.
+
+        Raises:
+            VMNotRunningError: The VM is not running, so that waiting is no use.
+        """
         from lago_sdk.service.reach import boot_timeout, wait_for_ssh
 
         plan = self.plan.get_vm(vm)
+        if not plan.is_remote:
+            self.vms[vm].require_running()
         return wait_for_ssh(
             plan,
             self._guests.get(plan),
@@ -443,10 +475,3 @@ class Prefix:
             if not self._layout.uuid.exists():
                 raise PrefixNotFoundError(f"the prefix {str(self.path)!r} is gone")
             yield
-
-
-def _remove_unfinished(layout: PrefixLayout, config: Config) -> None:
-    """Remove what a creation left that was cut off; it holds nothing that anybody needs."""
-    if layout.initialized.exists() or not layout.uuid.exists():
-        return
-    Prefix.open_path(layout.path, config=config).destroy()

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _FORMATS = {"qcow2": DiskFormat.QCOW2, "raw": DiskFormat.RAW}
+_QCOW2 = b"QFI\xfb"
+_VMDK = b"KDMV"
+_VMDK_TEXT = b"# Disk DescriptorFile"
+"""What the formats of images begin with."""
 _HINTS = (
     ("No space left on device", "the file system is full: free some space"),
     ("Permission denied", "check the permissions of the file and of the directories above it"),
@@ -91,6 +95,72 @@ class QemuImg:
         info: Mapping[str, Any] = self._info(path, [])
         return _image(info, path)
 
+    def rebase(self, path: Path, backing: Image) -> None:
+        """Write down that *backing* is below the qcow2 image *path*; no content is copied.
+
+        Raises:
+            ImageError: *path* is no qcow2 image, or cannot be written.
+        """
+        base = str(Path(backing.path).absolute())
+        options = ["-q", "-u", "-f", "qcow2", "-F", _qemu_format(backing.format), "-b", base]
+        self._change(f"rebase {path}", ["rebase", *options, str(path.absolute())])
+
+    def resize(self, path: Path, size: int) -> None:
+        """Let a guest see *size* bytes of the qcow2 image *path*.
+
+        Raises:
+            ImageError: It is larger already, or cannot be written.
+        """
+        found = self.inspect(path).size
+        if size < found:
+            raise ImageError(
+                f"a disk of {size} bytes cannot hold {path}, which has {found}",
+                hint="a disk can be made larger than its image, not smaller",
+            )
+        self._change(
+            f"resize {path}", ["resize", "-q", "-f", "qcow2", str(path.absolute()), str(size)]
+        )
+
+    def import_image(self, source: Path, path: Path) -> None:
+        """Make a qcow2 or raw image *path* of one that a stranger made; *source* goes away.
+
+        The format is told by the first bytes. Images that refer to other files are refused, as
+        QEMU would open whatever they name.
+
+        Raises:
+            ImageError: It refers to other files, is damaged, or cannot be converted.
+        """
+        with source.open("rb") as file:
+            head = file.read(len(_VMDK_TEXT))
+        if head.startswith(_VMDK_TEXT):
+            raise ImageError(f"{source.name} is a VMDK that is only a list of other files")
+        vmdk, qcow2 = head.startswith(_VMDK), head.startswith(_QCOW2)
+        if vmdk or qcow2:
+            self._check_alone(source, "vmdk" if vmdk else "qcow2")
+        if vmdk:
+            argv = ["convert", "-q", "-f", "vmdk", "-O", "qcow2", str(source), str(path)]
+            try:
+                self._change(f"convert {source}", argv)
+            except ImageError:
+                path.unlink(missing_ok=True)
+                raise
+            source.unlink()
+        else:
+            source.replace(path)
+
+    def _check_alone(self, path: Path, kind: str) -> None:
+        info = self._info(path, ["-f", kind])
+        data = info.get("format-specific", {}).get("data", {})
+        extents = {str(extent.get("filename")) for extent in data.get("extents", [])}
+        if info.get("backing-filename") or "data-file" in data or extents - {str(path.absolute())}:
+            raise ImageError(f"the image {path.name} refers to other files, which is not allowed")
+
+    def _change(self, action: str, arguments: list[str]) -> None:
+        try:
+            run(["qemu-img", *arguments], timeout=None)
+        except ToolError as error:
+            raise _translate(f"cannot {action}", error) from error
+
     def inspect_chain(self, path: Path) -> tuple[Image, ...]:
         """Read an image and all below it, the image itself first.
 
@@ -130,7 +200,12 @@ def _image(info: Mapping[str, Any], path: Path) -> Image:
         )
     if info.get("format-specific", {}).get("data", {}).get("corrupt"):
         raise ImageError(f"the image {path} is marked as corrupt", hint="see qemu-img check")
-    return Image(path=str(path.absolute()), format=image_format, size=info["virtual-size"])
+    return Image(
+        path=str(path.absolute()),
+        format=image_format,
+        size=info["virtual-size"],
+        backing=info.get("full-backing-filename") or info.get("backing-filename"),
+    )
 
 
 def _translate(message: str, error: ToolError) -> ImageError:

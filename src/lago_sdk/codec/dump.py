@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from lago_sdk.codec.emit import emit_yaml
-from lago_sdk.codec.language import DEPLOY_SCRIPTS, DISK_TYPES, DOMAIN_TYPE
+from lago_sdk.codec.language import DEPLOY_SCRIPTS, DISK_TYPES, DOMAIN_TYPE, FROM_ARCHIVE
 from lago_sdk.spec.disk import BuildStep, DiskSpec
 from lago_sdk.spec.keys import find_key
 
@@ -45,7 +45,8 @@ def unstructure_spec(spec: PrefixSpec) -> dict[str, Any]:
 def _vm_keys(vm: VMSpec) -> dict[str, Any]:
     keys = _keys(vm)
     if vm.ova is not None:
-        keys = {DOMAIN_TYPE.name: "ova", **keys}
+        keys = {DOMAIN_TYPE.name: "ova", "memory": _memory(vm.memory), "vcpu": vm.vcpu, **keys}
+        keys = {name: value for name, value in keys.items() if value or name not in FROM_ARCHIVE}
     if vm.deploy_scripts:
         scripts = {DEPLOY_SCRIPTS.name: list(vm.deploy_scripts)}
         keys["metadata"] = {**scripts, **keys.get("metadata", {})}

@@ -36,6 +36,9 @@ DEPLOY_SCRIPTS = Key(
     example="[scripts/setup.sh]",
 )
 
+FROM_ARCHIVE = ("memory", "vcpu")
+"""Fields that are 0 in a domain of ``type: ova`` without the keys: the archive says them."""
+
 DISK_TYPES: dict[str, type[DiskSpec]] = {
     "template": TemplateDisk,
     "empty": EmptyDisk,

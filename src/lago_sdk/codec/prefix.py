@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from lago_sdk.codec.language import DEPLOY_SCRIPTS, DOMAIN_TYPE
+from lago_sdk.codec.language import DEPLOY_SCRIPTS, DOMAIN_TYPE, FROM_ARCHIVE
 from lago_sdk.codec.prototypes import Prototypes
 from lago_sdk.codec.scalars import describe, did_you_mean, to_text
 from lago_sdk.codec.structure import model_rule, structure_fields
@@ -120,6 +120,8 @@ def _structure_vm(
         )
         keys = {key: item for key, item in keys.items() if key != "url"}
     arguments = structure_fields(keys, path, sink, model_rule(VMSpec))
+    if "ova" in arguments:
+        arguments = {**dict.fromkeys(FROM_ARCHIVE, 0), **arguments}
     metadata = arguments.get("metadata")
     if metadata:
         raw = keys["metadata"]

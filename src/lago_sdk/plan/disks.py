@@ -67,8 +67,11 @@ def _plan_disk(
 
 
 def find_path_in_place(disk: DiskSpec) -> str | None:
-    """Return the path, as written, of an image that is used where it is; ``None`` for others."""
-    if isinstance(disk, FileDisk) and not disk.make_a_copy and disk.url is None:
+    """Return the path, as written, of an image that is used where it is; ``None`` for others.
+
+    What is downloaded goes there too, where a path is given.
+    """
+    if isinstance(disk, FileDisk) and not disk.make_a_copy:
         return disk.path
     return None
 

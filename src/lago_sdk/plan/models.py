@@ -18,6 +18,9 @@ from lago_sdk.spec.net import NetSpec
 from lago_sdk.spec.nic import NicSpec
 from lago_sdk.spec.vm import Bootstrap, VMSpec
 
+REMOTE_PROVIDER = "ssh"
+"""``vm-provider`` of machines that somebody else runs, and that are only logged in to."""
+
 
 class AddressMethod(enum.Enum):
     """How a nic gets its addresses in the guest."""
@@ -41,6 +44,8 @@ class Image:
     """Size that a guest sees, in bytes."""
     digest: str | None = None
     """``sha256:<hex>`` of the file, where known."""
+    backing: str | None = None
+    """The image below it, as its file says: absolute where it is a path."""
     metadata: Mapping[str, object] = attrs.field(factory=dict)
     """The template's facts: ``distro``, ``arch``, ``root-partition``, ``ssh-user``, …"""
 
@@ -103,6 +108,11 @@ class VMPlan:
     dns_domain: str | None = None
     distro: str | None = None
     ssh_user: str = "root"
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether somebody else runs it: it is never defined, started or stopped here."""
+        return self.spec.vm_provider == REMOTE_PROVIDER
 
     @property
     def management_nic(self) -> NicPlan | None:

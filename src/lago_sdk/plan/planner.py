@@ -11,7 +11,7 @@ from lago_sdk.errors import SpecError
 from lago_sdk.plan.disks import plan_disks
 from lago_sdk.plan.dns import plan_dns
 from lago_sdk.plan.facts import Taken
-from lago_sdk.plan.models import Plan, VMPlan
+from lago_sdk.plan.models import REMOTE_PROVIDER, Plan, VMPlan
 from lago_sdk.plan.nets import find_dns_domain, plan_nets, plan_subnets
 from lago_sdk.plan.nics import plan_nics
 from lago_sdk.spec.management import main_dns_net, management_nets, management_of
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 _DOMAIN_NAMESPACE = UUID("6c61676f-5f73-4b64-8b2e-0d6f6d61696e")
 """Namespace of the uuids of domains (RFC 9562, version 5)."""
-
-_REMOTE_PROVIDER = "ssh"
-"""``vm-provider`` of machines that somebody else runs: they are never bootstrapped."""
 
 _NOTHING_TAKEN = Taken()
 _NO_IMAGES: Mapping[str, Image] = MappingProxyType({})
@@ -129,7 +126,7 @@ def _add_stem(stems: set[str], *parts: str) -> str:
 def _find_bootstrap(vm: VMSpec) -> Bootstrap:
     if vm.bootstrap is not Bootstrap.AUTO:
         return vm.bootstrap
-    return Bootstrap.NONE if vm.vm_provider == _REMOTE_PROVIDER else Bootstrap.SEED
+    return Bootstrap.NONE if vm.vm_provider == REMOTE_PROVIDER else Bootstrap.SEED
 
 
 def _find_fact(disks: Sequence[DiskPlan], key: str) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lago_sdk.events import stage
+from lago_sdk.service.deploy_scripts import copy_scripts
 from lago_sdk.service.disks import create_disk
 from lago_sdk.service.parallel import run_parallel
 from lago_sdk.service.planning import decide_plan
@@ -17,14 +18,14 @@ from lago_sdk.service.seeds import create_seed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lago_sdk.plan.models import Plan, VMPlan
+    from lago_sdk.plan.models import DiskPlan, Plan, VMPlan
     from lago_sdk.service.journal import Journal
     from lago_sdk.service.layout import PrefixLayout
     from lago_sdk.service.world import World
     from lago_sdk.spec.prefix import PrefixSpec
 
 _DISKS_AT_ONCE = 8
-"""Making an image is a short process that mostly waits."""
+"""Making an image is a short process that mostly waits; builders keep a processor busy each."""
 
 
 def create_prefix(
@@ -64,29 +65,23 @@ def create_prefix(
     with stage(world.observe, "create keys"), journal.step("create keys"):
         public_key = world.keys.create_key_pair(layout.private_key, f"lago-{uuid[:8]}")
     with stage(world.observe, "create disks and seeds"):
-        _create_images(plan, spec, public_key, layout=layout, world=world, journal=journal)
+        _create_disks(plan, layout=layout, world=world, journal=journal)
+        for vm in plan.vms:
+            create_seed(vm, plan=plan, public_key=public_key, layout=layout, world=world)
+    with journal.step("copy scripts"):
+        copy_scripts(plan, layout=layout, world=world)
     world.files.write_atomic(layout.initialized, b"")
     return plan
 
 
-def _create_images(
-    plan: Plan,
-    spec: PrefixSpec,
-    public_key: str,
-    *,
-    layout: PrefixLayout,
-    world: World,
-    journal: Journal,
-) -> None:
-    def create_images_of(vm: VMPlan) -> None:
-        with journal.step("create disks and seed", vm.name):
-            for disk in vm.disks:
-                create_disk(vm, disk, layout=layout, spec=spec, world=world)
-            create_seed(vm, plan=plan, public_key=public_key, layout=layout, world=world)
+def _create_disks(plan: Plan, *, layout: PrefixLayout, world: World, journal: Journal) -> None:
+    def create(work: tuple[VMPlan, DiskPlan]) -> None:
+        vm, disk = work
+        with journal.step("create disk", f"{vm.name}/{disk.name}"):
+            create_disk(vm, disk, layout=layout, world=world)
 
-    run_parallel(
-        create_images_of,
-        plan.vms,
-        limit=_DISKS_AT_ONCE,
-        message="disks of several VMs could not be made",
-    )
+    disks = [(vm, disk) for vm in plan.vms if not vm.is_remote for disk in vm.disks]
+    plain = [work for work in disks if not work[1].spec.build]
+    built = [work for work in disks if work[1].spec.build]
+    for works, limit in ((plain, _DISKS_AT_ONCE), (built, world.cpus)):
+        run_parallel(create, works, limit=limit, message="several disks could not be made")

@@ -55,6 +55,11 @@ class PrefixLayout:
         return self.path / "id_ed25519"
 
     @property
+    def public_key(self) -> Path:
+        """Its public half, as a line of ``authorized_keys``."""
+        return self.path / "id_ed25519.pub"
+
+    @property
     def known_hosts(self) -> Path:
         """Host keys of the guests, by VM name."""
         return self.path / "known_hosts"
@@ -63,6 +68,11 @@ class PrefixLayout:
     def images(self) -> Path:
         """Disks and seeds."""
         return self.path / "images"
+
+    @property
+    def appliances(self) -> Path:
+        """Images unpacked from OVA archives, a directory for each VM."""
+        return self.path / "appliances"
 
     @property
     def logs(self) -> Path:

@@ -11,7 +11,9 @@ from lago_sdk.errors import SubnetLeaseError
 from lago_sdk.plan.facts import Taken
 from lago_sdk.plan.planner import plan_prefix
 from lago_sdk.ports import HostKind
-from lago_sdk.service.disks import find_images, resolve_disks
+from lago_sdk.service.disks import find_images, find_own_images
+from lago_sdk.service.features import check_features
+from lago_sdk.service.settle import settle_spec
 
 if TYPE_CHECKING:
     from lago_sdk.plan.models import Plan
@@ -26,12 +28,19 @@ _LEASE_ATTEMPTS = 32
 def decide_plan(spec: PrefixSpec, *, uuid: str, layout: PrefixLayout, world: World) -> Plan:
     """Plan the prefix and, on a shared host, reserve its subnets.
 
+    The plan's specs are settled: their paths are absolute, and appliances have their disks.
+
     Raises:
         SpecError: The spec cannot be planned.
         TemplateError: A template cannot be had.
+        VMError: An image or appliance is missing or damaged.
+        HostError: The host lacks what a VM asks for.
         SubnetLeaseError: The subnets asked for are taken, or none is left.
     """
+    check_features(spec.vms, world.find_missing)
+    spec = settle_spec(spec, layout=layout, world=world)
     images = find_images(spec, world.templates, fetch=True)
+    images |= find_own_images(spec, images=world.images, templates=world.templates)
     for attempt in range(_LEASE_ATTEMPTS):
         plan = plan_prefix(spec, uuid=uuid, taken=observe_taken(uuid, world), images=images)
         try:
@@ -42,7 +51,7 @@ def decide_plan(spec: PrefixSpec, *, uuid: str, layout: PrefixLayout, world: Wor
                 raise
             continue
         break
-    return resolve_disks(plan, spec=spec, layout=layout, world=world)
+    return plan
 
 
 def observe_taken(uuid: str, world: World) -> Taken:

@@ -62,10 +62,11 @@ def boot_timeout(vm: VMPlan, config: Config) -> float:
 
 
 def answers_ssh(vm: VMPlan) -> bool:
-    """Whether the library prepared *vm* so that a login will work once it is up."""
+    """Whether a login to *vm* will work once it is up: it was prepared, or is somebody else's."""
     from lago_sdk.spec.vm import Bootstrap
 
-    return vm.bootstrap is not Bootstrap.NONE and find_address(vm) is not None
+    is_prepared = vm.is_remote or vm.bootstrap is not Bootstrap.NONE
+    return is_prepared and find_address(vm) is not None
 
 
 def wait_for_ssh(
@@ -118,6 +119,8 @@ def read_last_lines(path: Path, count: int = _CONSOLE_LINES) -> tuple[str, ...]:
 
 
 def _describe_domain(vm: VMPlan, host: Host) -> str:
+    if vm.is_remote:
+        return "somebody else runs it (vm-provider: ssh)"
     try:
         info = host.hypervisor().find_domain(vm.domain)
     except LagoError as error:

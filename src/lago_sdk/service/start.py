@@ -6,26 +6,29 @@ A start that fails takes back what it did itself, in reverse, and nothing else.
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
 
-from lago_sdk.errors import LagoError
+from lago_sdk.errors import HypervisorError
 from lago_sdk.events import Note, stage
 from lago_sdk.plan.facts import Accel
 from lago_sdk.render.domain import render_domain
 from lago_sdk.render.network import render_network
+from lago_sdk.service.features import check_bridges, check_features
 from lago_sdk.service.parallel import Cancellation, run_parallel
 from lago_sdk.service.reach import answers_ssh, boot_timeout, wait_for_ssh
 from lago_sdk.service.select import select_nets, select_vms
 from lago_sdk.service.status import observe
+from lago_sdk.state import NetState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from lago_sdk.plan.facts import HostFacts
     from lago_sdk.plan.models import NetPlan, Plan, VMPlan
+    from lago_sdk.ports import Hypervisor
     from lago_sdk.service.guests import Guests
     from lago_sdk.service.journal import Journal
     from lago_sdk.service.layout import PrefixLayout
@@ -69,7 +72,7 @@ class Starter:
         self._world = world
         self._journal = journal
         self._guests = guests
-        self._undo = ExitStack()
+        self._undo: list[Callable[[], None]] = []
         self._cancellation = Cancellation()
 
     def start(self, names: Iterable[str] | None = None) -> StartReport:
@@ -99,10 +102,11 @@ class Starter:
     def _start(
         self, vms: tuple[VMPlan, ...], nets: tuple[NetPlan, ...]
     ) -> tuple[tuple[str, ...], set[str]]:
+        check_features((vm.spec for vm in vms), self._world.find_missing)
         self._start_host()
         seen = observe(self._plan, self._world.host)
         missing_nets = [net for net in nets if not seen.nets[net.name].is_active]
-        stopped = {vm.name for vm in vms if not seen.is_active(vm.name)}
+        stopped = {vm.name for vm in vms if not vm.is_remote and not seen.is_active(vm.name)}
         self._start_nets(missing_nets)
         facts = self._world.host.facts()
 
@@ -123,17 +127,19 @@ class Starter:
         if host.is_up():
             return
         with stage(self._world.observe, "start host"), self._journal.step("start host"):
-            self._undo.callback(host.end)
+            self._undo.append(host.end)
             host.start()
 
     def _start_nets(self, nets: list[NetPlan]) -> None:
         if not nets:
             return
+        check_bridges(nets, self._world.host)
         hypervisor = self._world.host.hypervisor()
 
         def start_net(net: NetPlan) -> None:
             with self._journal.step("start net", net.name):
-                self._undo.callback(hypervisor.remove_network, net.network)
+                _check_free(net, hypervisor)
+                self._undo.append(partial(hypervisor.remove_network, net.network))
                 hypervisor.create_network(render_network(net, prefix_uuid=self._plan.uuid))
 
         with stage(self._world.observe, "start nets", ", ".join(net.name for net in nets)):
@@ -156,7 +162,8 @@ class Starter:
             root=str(self._layout.path),
             prefix_uuid=self._plan.uuid,
         )
-        self._undo.callback(hypervisor.remove_domain, vm.domain)
+        self._undo.append(partial(hypervisor.remove_domain, vm.domain))
+        self._undo.append(partial(self._guests.forget, [vm.name]))
         hypervisor.create_domain(xml)
 
     def _wait(self, vm: VMPlan, *, quiet: bool) -> None:
@@ -186,8 +193,21 @@ class Starter:
     def _take_back(self) -> None:
         """Undo what this start did; an undo that fails is told, and the others still run."""
         with stage(self._world.observe, "take back what was started"):
-            try:
-                self._undo.close()
-            except LagoError as error:
-                message = f"not everything could be taken back: {error}; destroy removes the rest"
-                self._world.observe(Note(message=message, warning=True))
+            while self._undo:
+                undo = self._undo.pop()
+                try:
+                    undo()
+                except Exception as error:  # noqa: BLE001 - the others must be undone as well
+                    text = f"not everything could be taken back: {error}; destroy removes the rest"
+                    self._world.observe(Note(message=text, warning=True))
+
+
+def _check_free(net: NetPlan, hypervisor: Hypervisor) -> None:
+    """Return when the network is not there; it was not when we looked for those of the prefix.
+
+    Raises:
+        HypervisorError: Somebody else's network has its name.
+    """
+    if hypervisor.find_network(net.network) is NetState.UP:
+        message = f"the net {net.name!r} cannot be started: a network {net.network!r} runs already"
+        raise HypervisorError(message, hint="virsh net-list shows it; destroy whatever made it")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import attrs
 
 from lago_sdk.errors import LagoError
-from lago_sdk.ports import DomainInfo
+from lago_sdk.ports import DomainInfo, HostKind
 from lago_sdk.service.reach import find_address
+from lago_sdk.service.remote import observe_remote
 from lago_sdk.state import NetState, VMState
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class VMStatus:
 
     name: str
     domain: str
-    """Name of its libvirt domain."""
+    """Name of its libvirt domain; one that somebody else runs has none by that name."""
     state: VMState
     reason: str = ""
     """libvirt's reason of the state; may be empty."""
@@ -95,13 +96,21 @@ class Observation:
         return self.state(vm).is_active
 
 
+def is_ended(host: Host) -> bool:
+    """Whether *host* is a private one that is not up, so that there is nobody to ask.
+
+    A shared host is never ended: when its libvirtd does not answer, VMs may run on.
+    """
+    return host.kind is HostKind.PRIVATE and not host.is_up()
+
+
 def observe(plan: Plan, host: Host) -> Observation:
     """Ask libvirt about all VMs and nets of *plan*: two calls, however many there are.
 
     Raises:
         HostError: libvirtd does not answer.
     """
-    if not host.is_up():
+    if is_ended(host):
         return Observation(domains={}, nets={net.name: NetState.DOWN for net in plan.nets})
     hypervisor = host.hypervisor()
     known = {info.name: info for info in hypervisor.list_domains(plan.uuid)}
@@ -123,6 +132,7 @@ def prefix_status(
         nets = {net.name: NetState.UNKNOWN for net in plan.nets}
         seen = Observation(domains={}, nets=nets)
         absent = VMState.UNKNOWN
+    infos = {**seen.domains, **observe_remote(plan.vms, host)}
     return PrefixStatus(
         path=path,
         uuid=plan.uuid,
@@ -130,7 +140,7 @@ def prefix_status(
         host=host_name,
         is_complete=is_complete,
         nets=tuple(_net_status(net, seen.nets[net.name]) for net in plan.nets),
-        vms=tuple(_vm_status(vm, seen.domains.get(vm.name), absent) for vm in plan.vms),
+        vms=tuple(_vm_status(vm, infos.get(vm.name), absent) for vm in plan.vms),
     )
 
 

@@ -9,10 +9,14 @@ import attrs
 from lago_sdk.config import Config
 from lago_sdk.events import Observer
 from lago_sdk.ports import (
+    Archives,
     Clock,
+    Download,
+    Feature,
     Files,
     Guest,
     Host,
+    ImageBuilder,
     ImageTool,
     KeyTool,
     SeedTool,
@@ -29,6 +33,10 @@ class World:
     config: Config
     host: Host
     images: ImageTool
+    builders: Mapping[str, ImageBuilder]
+    """Image builders by the name that ``build`` calls them."""
+    archives: Archives
+    download: Download
     seeds: SeedTool
     templates: Templates
     leases: SubnetLeases
@@ -38,6 +46,8 @@ class World:
     open_guest: Callable[[SSHTarget], Guest]
     """Make the (lazy) connection to a guest."""
     observe: Observer
+    find_missing: Callable[[], Mapping[Feature, str]]
+    """What the host lacks that VMs may ask for, and the packages that bring it."""
     environ: Mapping[str, str]
     """Variables that paths of the init file may use."""
     cpus: int

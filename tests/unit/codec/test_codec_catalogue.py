@@ -734,7 +734,7 @@ CASES = [
     case(
         "unknown-choice",
         vm("    vm-provider: local-libvrt\n"),
-        "7:18: warning: 'local-libvrt' is no vm-provider that comes with the library "
+        "7:18: error: 'local-libvrt' is no vm-provider that comes with the library "
         "[domains.web.vm-provider] (did you mean 'local-libvirt'?)",
     ),
     case(

@@ -4,6 +4,7 @@
 
     host/etc/       seen as /etc/libvirt: configuration, definitions of domains and networks
     host/varlib/    seen as /var/lib/libvirt
+    host/tpm-*/     seen as /var/lib/swtpm-localca and /var/log/swtpm, where those are
     host/lock       held while the host is brought up or down
     host/supervisor.json  which process the supervisor is
     logs/host.log   what the supervisor says
@@ -27,6 +28,8 @@ namespaces = []
 cgroup_controllers = []
 stdio_handler = "file"
 lock_manager = "nop"
+swtpm_user = "root"
+swtpm_group = "root"
 """
 """Nothing to confine QEMU from: it runs as the user, alone with the prefix's own libvirtd.
 
@@ -66,6 +69,14 @@ class HostFiles:
         return self.directory / "varlib"
 
     @property
+    def tpm_binds(self) -> dict[str, Path]:
+        """What the emulator of TPMs writes to, by where it looks for it; empty without one."""
+        places = {"/var/lib/swtpm-localca": "tpm-ca", "/var/log/swtpm": "tpm-log"}
+        return {
+            place: self.directory / name for place, name in places.items() if Path(place).is_dir()
+        }
+
+    @property
     def lock(self) -> Path:
         """The lock that is held while the host is brought up or down."""
         return self.directory / "lock"
@@ -92,7 +103,7 @@ class HostFiles:
 
     def write(self, *, uuid: str, run_dir: Path, cache_dir: Path) -> None:
         """Make the directories and write libvirtd's configuration; runs again without harm."""
-        for path in (self.etc, self.varlib, self.logs, cache_dir):
+        for path in (self.etc, self.varlib, self.logs, cache_dir, *self.tpm_binds.values()):
             path.mkdir(parents=True, exist_ok=True)
         (self.etc / "qemu.conf").write_text(_QEMU_CONF)
         text = _LIBVIRTD_CONF.format(run_dir=run_dir, uuid=UUID(uuid))

@@ -294,6 +294,7 @@ class PrivateHost:
             "/var/cache/libvirt": self._cache_dir,
             "/var/log/libvirt": files.logs,
             "/etc/libvirt": files.etc,
+            **files.tpm_binds,
         }
         own = (self._run_dir.resolve(), files.prefix_path, self._cache_dir)
         return {

@@ -46,7 +46,7 @@ def check_vm(vm: VMSpec, sink: Sink) -> None:
 
 
 def _check_sizes(vm: VMSpec, path: Path, sink: Sink) -> None:
-    if vm.memory <= 0:
+    if vm.memory < (0 if vm.ova else 1):
         message = f"a VM cannot run with {vm.memory} MiB of memory"
         sink.error((*path, "memory"), message, hint="for example 1024 or 2GiB", code="bad-size")
     elif vm.memory > MAX_MEMORY:
@@ -57,7 +57,7 @@ def _check_sizes(vm: VMSpec, path: Path, sink: Sink) -> None:
         message = f"{vm.memory // 1024} GiB of memory is a lot for one VM"
         hint = "a bare number is MiB; write '2GiB' to be sure"
         sink.warn((*path, "memory"), message, hint=hint, code="huge-size")
-    if not 1 <= vm.vcpu <= MAX_VCPU:
+    if not (0 if vm.ova else 1) <= vm.vcpu <= MAX_VCPU:
         message = f"a VM cannot have {vm.vcpu} virtual CPUs"
         sink.error((*path, "vcpu"), message, hint=f"1 to {MAX_VCPU}", code="bad-size")
     if vm.boot_time_sec <= 0:
@@ -100,16 +100,21 @@ def _check_firmware(vm: VMSpec, path: Path, sink: Sink) -> None:
 
 
 def _check_words(vm: VMSpec, path: Path, sink: Sink) -> None:
-    """Plugins may know more words than we do, so these are warnings."""
+    """Where a plugin of Lago's may know more words than we do, these are warnings."""
     for name, choices in _CHOICES.items():
         value = getattr(vm, name)
         if value is not None and value not in choices.words:
-            sink.warn(
+            tell = sink.error if name in _DECISIVE else sink.warn
+            tell(
                 (*path, choices.key),
                 f"{value!r} is no {choices.key} that comes with the library",
                 hint=suggest(value, choices.words),
                 code="unknown-choice",
             )
+
+
+_DECISIVE = frozenset({"vm_provider"})
+"""Nobody runs a VM of an unknown provider."""
 
 
 @attrs.frozen
