@@ -63,7 +63,8 @@ def functional(session: nox.Session) -> None:
     """
     install(session)
     # Modules of examples and tests may have the same name.
-    pytest = ("python", "-m", "pytest", "-p", "no:cacheprovider", "--import-mode=importlib")
+    pytest = ("python", "-m", "pytest", "--import-mode=importlib", "--timeout=600")
+    pytest += ("-p", "no:cacheprovider")
     tests = ("tests/functional", "examples")
     is_root = os.geteuid() == 0
     runs = {f"private host, as {'root' if is_root else 'you'}": (*pytest, *tests)}

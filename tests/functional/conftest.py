@@ -23,8 +23,8 @@ Lagoctl = Callable[..., subprocess.CompletedProcess[str]]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "root_only: needs to be root")
-    config.addinivalue_line("markers", "private_only: is about private hosts")
-    config.addinivalue_line("markers", "system_only: is about the system host")
+    config.addinivalue_line("markers", "private_only: is not about the system host")
+    config.addinivalue_line("markers", "system_only: is only about the system host")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

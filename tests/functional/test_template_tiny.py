@@ -26,7 +26,8 @@ from lago_sdk.spec.vm import Bootstrap, VMSpec
 from lago_sdk.templates.build import build_template
 from lago_sdk.templates.store import TemplateStore
 
-pytestmark = [pytest.mark.functional, pytest.mark.timeout(180)]
+# It fetches packages, and the sandbox of the system host has no way out.
+pytestmark = [pytest.mark.functional, pytest.mark.private_only, pytest.mark.timeout(180)]
 BOOT_SECONDS = 90.0
 MAC = "52:54:00:12:34:{:02x}"
 
