@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import TypeVar, overload
 
 Value = TypeVar("Value")
+Default = TypeVar("Default")
 
 
 class NamedMapping(Mapping[str, Value]):
@@ -24,6 +25,16 @@ class NamedMapping(Mapping[str, Value]):
         if name not in self._values:
             self._explain(name)
         return self._values[name]
+
+    @overload
+    def get(self, name: str, /) -> Value | None: ...
+
+    @overload
+    def get(self, name: str, /, default: Value | Default) -> Value | Default: ...
+
+    def get(self, name: str, /, default: Value | Default | None = None) -> Value | Default | None:
+        """Return the value called *name*, or *default*."""
+        return self._values.get(name, default)
 
     def __contains__(self, name: object) -> bool:
         """Whether there is a value called *name*."""

@@ -166,6 +166,7 @@ class VM:
             timeout: Seconds to wait at most; ``boot_time_sec`` of the spec when ``None``.
 
         Raises:
+            VMNotRunningError: It is not running, so that waiting is no use.
             WaitTimeoutError: With the stage reached and the console's last lines.
         """
         return self._prefix.wait_for_ssh(self.name, timeout=timeout)
@@ -186,11 +187,23 @@ class VM:
 
 
 _SHELLS = frozenset({"ash", "bash", "dash", "ksh", "sh", "zsh"})
+_LAUNCHERS = frozenset({"busybox", "env"})
+"""Programs that run the one their arguments name."""
 
 
 def _script_reader(script: bytes) -> list[str]:
     """Return the command that runs *script* from its standard input, arguments to follow."""
     first = script.split(b"\n", 1)[0].decode(errors="replace")
-    interpreter = shlex.split(first[2:]) if first.startswith("#!") else ["sh"]
-    name = Path(interpreter[-1] if interpreter[0].endswith("/env") else interpreter[0]).name
-    return [*interpreter, "-s", "--"] if name in _SHELLS else [*interpreter, "-"]
+    interpreter = first[2:].split() if first.startswith("#!") else []
+    interpreter = interpreter or ["sh"]
+    is_shell = _find_program(interpreter) in _SHELLS
+    return [*interpreter, "-s", "--"] if is_shell else [*interpreter, "-"]
+
+
+def _find_program(interpreter: list[str]) -> str:
+    """Return the name of the program that ``env`` or a program of many names would be."""
+    name = Path(interpreter[0]).name
+    if name not in _LAUNCHERS:
+        return name
+    words = (word for word in interpreter[1:] if not word.startswith("-") and "=" not in word)
+    return Path(next(words, name)).name
