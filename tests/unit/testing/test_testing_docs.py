@@ -23,23 +23,31 @@ nets: {lan: {}}
 """
 
 
-@pytest.fixture
-def suite(pytester):
-    """A directory for a test suite.
+@pytest.fixture(scope="module")
+def everything_is_imported(tmp_path_factory):
+    """What a run in this process imports is forgotten after it; C extensions do not survive that.
 
-    Modules that a run imports first are forgotten after it, which C extensions do not survive:
-    whatever the runs need is imported by a lab before.
+    So a lab that does all that the runs do comes first, before pytester notes what is imported.
     """
-    pytester.makefile("", LagoInitFile=INIT_FILE)
-    with lago_sdk.testing.make_prefix(pytester.path / "LagoInitFile", pytester.path / "w") as lab:
+    path = tmp_path_factory.mktemp("lab")
+    (path / "LagoInitFile").write_text(INIT_FILE)
+    with lago_sdk.testing.make_prefix(path / "LagoInitFile", path / "workdir") as lab:
         lab.start()
+
+
+@pytest.fixture
+def suite(everything_is_imported, pytester, monkeypatch):
+    """A directory for a test suite."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makefile("", LagoInitFile=INIT_FILE)
     return pytester
 
 
 def run(suite):
-    """Run pytest with our plugin, by its module: the entry point may not be installed yet."""
-    ours = ["-p", "no:lago", "-p", "lago_sdk.testing.plugin"]
-    return suite.runpytest_inprocess("-q", "-p", "no:cacheprovider", *ours)
+    """Run pytest with our plugin and none of the others that are installed."""
+    return suite.runpytest_inprocess(
+        "-q", "-p", "no:cacheprovider", "-p", "lago_sdk.testing.plugin"
+    )
 
 
 def test_the_examples_on_fakes_pass(suite):
