@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         SSHError,
         SubnetLeaseError,
         TemplateError,
+        TemplateInUseError,
         TemplateNotFoundError,
         ToolError,
         VMError,
@@ -87,13 +88,23 @@ if TYPE_CHECKING:
         VMSpec,
     )
     from lago_sdk.state import NetState, VMState
+    from lago_sdk.templates.archive import Compression, ExportedTemplate
+    from lago_sdk.templates.gc import GarbageReport, TemplateInfo
     from lago_sdk.templates.store import Template, TemplateStore
+    from lago_sdk.templates.usage import TemplateUse
     from lago_sdk.verbs import (
         build_template,
         check_init_file,
         diagnose,
+        export_template,
+        gc_templates,
+        get_template_info,
+        import_template,
+        list_template_infos,
         list_templates,
         plan_spec,
+        remove_template,
+        verify_template,
     )
     from lago_sdk.vm import VM
     from lago_sdk.workdir import Workdir
@@ -104,8 +115,9 @@ _HOMES = {
     "lago_sdk.errors": (
         "CommandError ConfigError HostError HostKeyChangedError HypervisorError LagoError "
         "LockedError MissingToolError NetNotFoundError PrefixExistsError PrefixNotFoundError "
-        "SSHError SpecError SubnetLeaseError TemplateError TemplateNotFoundError ToolError "
-        "VMError VMNotFoundError VMNotRunningError WaitTimeoutError WorkdirError"
+        "SSHError SpecError SubnetLeaseError TemplateError TemplateInUseError "
+        "TemplateNotFoundError ToolError VMError VMNotFoundError VMNotRunningError "
+        "WaitTimeoutError WorkdirError"
     ),
     "lago_sdk.events": "Event Note Observer Progress StageFailed StageFinished StageStarted",
     "lago_sdk.net": "Net",
@@ -120,8 +132,15 @@ _HOMES = {
         "Problem Severity ShareSpec SubnetChoice TemplateDisk TemplateType VMSpec VideoModel"
     ),
     "lago_sdk.state": "NetState VMState",
+    "lago_sdk.templates.archive": "Compression ExportedTemplate",
+    "lago_sdk.templates.gc": "GarbageReport TemplateInfo",
     "lago_sdk.templates.store": "Template TemplateStore",
-    "lago_sdk.verbs": "build_template check_init_file diagnose list_templates plan_spec",
+    "lago_sdk.templates.usage": "TemplateUse",
+    "lago_sdk.verbs": (
+        "build_template check_init_file diagnose export_template gc_templates get_template_info "
+        "import_template list_template_infos list_templates plan_spec remove_template "
+        "verify_template"
+    ),
     "lago_sdk.vm": "VM",
     "lago_sdk.workdir": "Workdir",
 }
@@ -137,6 +156,7 @@ __all__ = [
     "BuildStep",
     "CommandError",
     "CommandResult",
+    "Compression",
     "Config",
     "ConfigError",
     "ConsoleType",
@@ -148,9 +168,11 @@ __all__ = [
     "DiskSpec",
     "EmptyDisk",
     "Event",
+    "ExportedTemplate",
     "FileDisk",
     "Finding",
     "Firmware",
+    "GarbageReport",
     "HostError",
     "HostKeyChangedError",
     "HypervisorError",
@@ -192,9 +214,12 @@ __all__ = [
     "Template",
     "TemplateDisk",
     "TemplateError",
+    "TemplateInUseError",
+    "TemplateInfo",
     "TemplateNotFoundError",
     "TemplateStore",
     "TemplateType",
+    "TemplateUse",
     "ToolError",
     "VMError",
     "VMNotFoundError",
@@ -210,8 +235,15 @@ __all__ = [
     "build_template",
     "check_init_file",
     "diagnose",
+    "export_template",
+    "gc_templates",
+    "get_template_info",
+    "import_template",
+    "list_template_infos",
     "list_templates",
     "plan_spec",
+    "remove_template",
+    "verify_template",
 ]
 
 

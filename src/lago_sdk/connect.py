@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ImageBuilder,
         KeyTool,
         SSHTarget,
+        Templates,
     )
     from lago_sdk.service.layout import PrefixLayout
     from lago_sdk.templates.store import TemplateStore
@@ -86,7 +87,7 @@ def connect(
         archives=ova,
         download=download,
         seeds=SeedIso(),
-        templates=open_store(config),
+        templates=_open_templates(layout, uuid=uuid, config=config, observer=observer),
         leases=FileSubnetLeases(config.lease_dir),
         files=local_files(),
         keys=local_keys(),
@@ -104,6 +105,16 @@ def open_store(config: Config) -> TemplateStore:
     from lago_sdk.templates.store import TemplateStore
 
     return TemplateStore(config.template_store)
+
+
+def _open_templates(
+    layout: PrefixLayout, *, uuid: str, config: Config, observer: Observer
+) -> Templates:
+    """Return where the templates of a prefix come from; what it gets is marked as used."""
+    from lago_sdk.templates.usage import MarkedTemplates
+
+    store = open_store(config)
+    return MarkedTemplates(store, store, uuid_path=layout.uuid, uuid=uuid, observer=observer)
 
 
 def diagnose_hosts(config: Config) -> tuple[Finding, ...]:

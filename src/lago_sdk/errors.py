@@ -16,7 +16,8 @@
     ├── ToolError                  an external program failed; carries its output
     ├── ImageError                 a disk image is missing, damaged or cannot be made
     ├── TemplateError              a disk image cannot be had
-    │   └── TemplateNotFoundError  no such template; names those there are
+    │   ├── TemplateNotFoundError  no such template; names those there are
+    │   └── TemplateInUseError     it is not removed: prefixes use it; names them
     ├── VMError                    something is wrong with one VM
     │   ├── VMNotFoundError        no such VM; names those there are
     │   └── VMNotRunningError      the operation needs a running VM
@@ -161,6 +162,10 @@ class TemplateError(LagoError):
 
 class TemplateNotFoundError(TemplateError):
     """No template of that name in the store or in any repository."""
+
+
+class TemplateInUseError(TemplateError):
+    """A template cannot be removed: prefixes, or templates made on it, need it."""
 
 
 class VMError(LagoError):

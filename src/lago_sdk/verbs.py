@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lago_sdk.config import Config
@@ -9,13 +11,14 @@ from lago_sdk.events import ignore
 from lago_sdk.spec.prefix import PrefixSpec
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping
 
     from lago_sdk.adapters.hosts.findings import Finding
     from lago_sdk.events import Observer
     from lago_sdk.plan.models import Plan
     from lago_sdk.spec.problems import Problem
+    from lago_sdk.templates.archive import Compression, ExportedTemplate
+    from lago_sdk.templates.gc import GarbageReport, TemplateInfo
     from lago_sdk.templates.store import Template
 
 _EXAMPLE_UUID = "0" * 32
@@ -60,7 +63,7 @@ def plan_spec(
 
 
 def build_template(
-    name: str,
+    name: str | os.PathLike[str],
     *,
     config: Config | None = None,
     observer: Observer | None = None,
@@ -69,13 +72,14 @@ def build_template(
     """Build a template from its recipe into the store, unless it is there.
 
     Args:
-        name: The recipe, for example ``"tiny"``.
+        name: The recipe, for example ``"tiny"``, or the path of a recipe file.
         config: Settings; `Config.load` when ``None``.
         observer: Told of the stages.
         force: Build it anew.
 
     Raises:
         TemplateNotFoundError: There is no such recipe; the hint names those there are.
+        SpecError: The recipe file is wrong; carries every problem.
         TemplateError: It cannot be built.
     """
     from lago_sdk.connect import open_store
@@ -90,6 +94,199 @@ def list_templates(*, config: Config | None = None) -> tuple[Template, ...]:
     from lago_sdk.connect import open_store
 
     return open_store(config or Config.load()).list()
+
+
+def list_template_infos(
+    name: str | None = None, *, config: Config | None = None
+) -> tuple[TemplateInfo, ...]:
+    """Return the templates in the store, what each takes on the disk, and whom it serves.
+
+    Args:
+        name: Only those of this name.
+        config: Settings; `Config.load` when ``None``.
+    """
+    from lago_sdk.connect import open_store
+    from lago_sdk.templates.gc import list_infos
+
+    return list_infos(open_store(config or Config.load()), name)
+
+
+def get_template_info(
+    name: str, version: str | None = None, *, config: Config | None = None
+) -> TemplateInfo:
+    """Return what is known of one template in the store.
+
+    Args:
+        name: The template.
+        version: Its version; the newest when ``None``.
+        config: Settings; `Config.load` when ``None``.
+
+    Raises:
+        TemplateNotFoundError: It is not in the store; the hint says how to get it.
+    """
+    from lago_sdk.connect import open_store
+    from lago_sdk.templates.gc import get_info
+
+    return get_info(open_store(config or Config.load()), name, version)
+
+
+def verify_template(
+    name: str,
+    version: str | None = None,
+    *,
+    config: Config | None = None,
+    observer: Observer | None = None,
+) -> Template:
+    """Check by its digest that a template in the store still is what was added.
+
+    Args:
+        name: The template.
+        version: Its version; the newest when ``None``.
+        config: Settings; `Config.load` when ``None``.
+        observer: Told how far the reading has come.
+
+    Raises:
+        TemplateNotFoundError: It is not in the store.
+        TemplateError: It is damaged.
+    """
+    from lago_sdk.connect import open_store
+
+    store = open_store(config or Config.load())
+    return store.verify(name, version, observer=observer or ignore)
+
+
+def remove_template(
+    name: str, version: str | None = None, *, force: bool = False, config: Config | None = None
+) -> TemplateInfo:
+    """Remove one version of a template from the store; returns what it was.
+
+    Args:
+        name: The template.
+        version: Its version; may be left out where there is only one.
+        force: Remove it even from under prefixes and other templates, which breaks them.
+        config: Settings; `Config.load` when ``None``.
+
+    Raises:
+        TemplateNotFoundError: It is not in the store.
+        TemplateInUseError: Prefixes use it, or templates are made on it; names them.
+        TemplateError: It has several versions, or the store cannot be written.
+    """
+    from lago_sdk.connect import open_store
+    from lago_sdk.templates.gc import remove_template as remove
+
+    return remove(open_store(config or Config.load()), name, version, force=force)
+
+
+def gc_templates(
+    *,
+    older_than: float | None = None,
+    max_size: int | None = None,
+    is_dry: bool = False,
+    config: Config | None = None,
+    observer: Observer | None = None,
+) -> GarbageReport:
+    """Remove templates that no prefix uses, the least recently used first.
+
+    Args:
+        older_than: Remove those last used more seconds ago than that; ``None`` is no limit.
+        max_size: Remove as many as bring the store down to so many bytes on the disk; ``None``
+            is no limit. Without any limit only what killed processes left is removed.
+        is_dry: Only say what would be removed.
+        config: Settings; `Config.load` when ``None``.
+        observer: Told of each removal.
+
+    Raises:
+        TemplateError: A record cannot be read, or the store cannot be written.
+    """
+    from lago_sdk.connect import open_store
+    from lago_sdk.templates.gc import collect_garbage
+
+    return collect_garbage(
+        open_store(config or Config.load()),
+        older_than=older_than,
+        max_size=max_size,
+        is_dry=is_dry,
+        observer=observer or ignore,
+    )
+
+
+def import_template(
+    path: str | os.PathLike[str],
+    *,
+    name: str,
+    version: str | None = None,
+    metadata: Mapping[str, object] | str | os.PathLike[str] | None = None,
+    link: bool = False,
+    config: Config | None = None,
+    observer: Observer | None = None,
+) -> Template:
+    """Take a qcow2 or raw image into the store; blocks are shared where the file system can.
+
+    Args:
+        path: The image; it stays as it is.
+        name: What to call the template.
+        version: Its version; when ``None``, the first digits of the image's digest.
+        metadata: Its facts (``distro``, ``ssh-user``, …), or a JSON file of them; when ``None``,
+            ``<path>.metadata`` where there is such a file.
+        link: Give the file a second name in place of copying it, where the file system can: it
+            becomes read-only, and must never be changed again.
+        config: Settings; `Config.load` when ``None``.
+        observer: Told of the stages.
+
+    Raises:
+        TemplateError: *path* is no such image, its backing file is missing, the version is there
+            with another image, or the store cannot be written; nothing is left then.
+        ImageError: The image is damaged, or cannot be copied.
+    """
+    from lago_sdk.connect import open_store
+    from lago_sdk.templates.archive import import_template as take_in
+
+    return take_in(
+        Path(path),
+        name=name,
+        version=version,
+        metadata=Path(metadata) if isinstance(metadata, (str, os.PathLike)) else metadata,
+        link=link,
+        store=open_store(config or Config.load()),
+        observer=observer or ignore,
+    )
+
+
+def export_template(
+    name: str,
+    version: str | None = None,
+    *,
+    target: str | os.PathLike[str],
+    compression: Compression | None = None,
+    config: Config | None = None,
+    observer: Observer | None = None,
+) -> ExportedTemplate:
+    """Write a template to a file, with the ``.hash`` and ``.metadata`` that a repository needs.
+
+    Args:
+        name: The template.
+        version: Its version; the newest when ``None``.
+        target: The image's file, or a directory for ``<name>-<version>.<format>``.
+        compression: How to compress it; told by the suffix of *target* when ``None``.
+        config: Settings; `Config.load` when ``None``.
+        observer: Told of the stages.
+
+    Raises:
+        TemplateNotFoundError: It is not in the store.
+        TemplateError: It is damaged, or the file is there or cannot be written; nothing is left
+            then.
+    """
+    from lago_sdk.connect import open_store
+    from lago_sdk.templates.archive import export_template as write_out
+
+    return write_out(
+        open_store(config or Config.load()),
+        name,
+        version,
+        target=Path(target),
+        compression=compression,
+        observer=observer or ignore,
+    )
 
 
 def diagnose(*, config: Config | None = None) -> tuple[Finding, ...]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from lago_sdk.adapters import files
+from lago_sdk.adapters.holders import is_gone
 from lago_sdk.errors import LagoError, LockedError, SubnetLeaseError
 
 if TYPE_CHECKING:
@@ -48,16 +49,8 @@ class SubnetLease:
     uuid: str
 
     def is_stale(self) -> bool:
-        """Whether its holder is gone.
-
-        A uuid file that we may not read is taken to be there: it is somebody else's.
-        """
-        try:
-            return self.uuid_path.read_text().strip() != self.uuid
-        except (FileNotFoundError, NotADirectoryError):
-            return True
-        except (OSError, UnicodeDecodeError):
-            return False
+        """Whether its holder is gone."""
+        return is_gone(self.uuid_path, self.uuid)
 
 
 class FileSubnetLeases:

@@ -127,13 +127,6 @@ def _progress_path(path: Path) -> Path:
 
 def _find_progress(path: Path) -> Progress | None:
     try:
-        record = json.loads(_progress_path(path).read_text())
-        total = record["total"]
-        return Progress(
-            stage=str(record["stage"]),
-            subject=str(record["subject"]),
-            done=int(record["done"]),
-            total=None if total is None else int(total),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        return Progress(**json.loads(_progress_path(path).read_text()))
+    except (OSError, ValueError, TypeError):
         return None

@@ -69,8 +69,8 @@ def render_record(
     return json.dumps(record, indent=2) + "\n"
 
 
-def read_record(path: Path) -> Template:
-    """Return the template whose record is the file *path*.
+def find_record(path: Path) -> Template | None:
+    """Return the template whose record is the file *path*, or ``None`` where there is none.
 
     Raises:
         TemplateError: It cannot be read.
@@ -92,6 +92,8 @@ def read_record(path: Path) -> Template:
             metadata=record["metadata"],
         )
         timestamp = float(record["timestamp"])
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TemplateError(
             f"the record {path} of a template cannot be read: {error}",
@@ -104,8 +106,8 @@ def read_record(path: Path) -> Template:
 def _find_image(store: Path, reference: str) -> str | None:
     """Return the path of a template's image; ``None`` where the template is gone."""
     name, version = split_reference(reference)
-    record = store / name / (version or "") / RECORD
-    return read_record(record).image.path if record.exists() else None
+    found = find_record(store / name / (version or "") / RECORD)
+    return found.image.path if found is not None else None
 
 
 def digest(path: Path, *, observer: Observer = ignore, subject: str = "") -> str:

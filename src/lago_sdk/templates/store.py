@@ -26,7 +26,7 @@ from lago_sdk.errors import TemplateError, TemplateNotFoundError, suggest
 from lago_sdk.events import Observer, ignore
 from lago_sdk.templates.locks import hold, hold_briefly
 from lago_sdk.templates.names import check_name, is_name, split_reference
-from lago_sdk.templates.record import RECORD, Template, digest, read_record
+from lago_sdk.templates.record import RECORD, Template, digest, find_record
 from lago_sdk.templates.shelf import Shelf, let_read, writing
 
 if TYPE_CHECKING:
@@ -62,14 +62,13 @@ class TemplateStore:
         """
         pattern = f"{check_name(name)}/*/{RECORD}" if name is not None else f"*/*/{RECORD}"
         records = [path for path in self.path.glob(pattern) if is_name(path.parts[-3])]
-        templates = [read_record(path) for path in records]
+        templates = [found for path in records if (found := find_record(path)) is not None]
         return tuple(sorted(templates, key=lambda x: (x.name, -x.timestamp, x.version)))
 
     def find_template(self, name: str, version: str | None = None) -> Template | None:
         """Return the newest version of *name*, or the one asked for, or ``None``."""
         if version is not None:
-            path = self._entry(name, version) / RECORD
-            return read_record(path) if path.exists() else None
+            return find_record(self._entry(name, version) / RECORD)
         return next(iter(self.list(name)), None)
 
     def get_template(self, name: str, version: str | None = None) -> Template:
