@@ -26,6 +26,7 @@ S = TypeVar("S", bound=PrefixSpec)
 
 _AT_KEY = frozenset({"unknown-key", "deprecated-key", "useless-key"})
 """Problems that are about a key: their place is the key, not its value."""
+_FILE_HINT = "an init file describes the VMs and nets; give the path of one"
 _NET_DETAILS = frozenset(
     {"two-management-nets", "no-management-net", "address-outside", "subnet-full", "no-addresses"}
 )
@@ -90,27 +91,31 @@ def check_file(
         The spec (``None`` when there are errors), and the problems in file order.
     """
     file = os.fspath(path)
-    try:
-        text = FilePath(file).read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        return None, (
-            Problem(
-                message="the file is not UTF-8 text",
-                hint="save it as UTF-8",
-                code="not-utf8",
-                file=file,
-                line=line,
-            ),
-        )
-    except OSError as error:
-        return None, (_unreadable(file, error),)
+    text = read_text(file, hint=_FILE_HINT)
+    if isinstance(text, Problem):
+        return None, (text,)
     return _check_document(parse_document(text), file=file, environ=environ)
 
 
-def _unreadable(file: str, error: OSError) -> Problem:
+def read_text(file: str, *, hint: str) -> str | Problem:
+    """Return the text of a file, or why there is none; *hint* is for a file that is missing."""
+    try:
+        return FilePath(file).read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        return Problem(
+            message="the file is not UTF-8 text",
+            hint="save it as UTF-8",
+            code="not-utf8",
+            file=file,
+            line=line,
+        )
+    except OSError as error:
+        return _unreadable(file, error, hint)
+
+
+def _unreadable(file: str, error: OSError, hint: str) -> Problem:
     if isinstance(error, FileNotFoundError):
-        hint = "an init file describes the VMs and nets; give the path of one"
         return Problem(message="there is no such file", hint=hint, code="no-file", file=file)
     if isinstance(error, IsADirectoryError):
         inside = FilePath(file) / "LagoInitFile"
@@ -146,7 +151,7 @@ def _check_document(
             partial = attrs.evolve(partial, spec=attrs.evolve(partial.spec, init_dir=init_dir))
         if environ is not None:
             problems += check_files(partial.spec, environ)
-    located = _locate_all(document, problems, file)
+    located = locate_all(document, problems, file)
     if partial is None or any(problem.is_error for problem in located):
         return None, located
     return partial.spec, located
@@ -172,7 +177,7 @@ def _is_below(path: Path, bad: set[Path]) -> bool:
     return any(path[:length] in bad for length in range(len(path) + 1))
 
 
-def _locate_all(
+def locate_all(
     document: Document, problems: list[Problem], file: str | None
 ) -> tuple[Problem, ...]:
     """Give each problem its place, in file order, and each place its problem once."""

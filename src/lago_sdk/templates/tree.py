@@ -60,3 +60,12 @@ class Tree:
     def list(self) -> tuple[tuple[str, Entry], ...]:
         """Return all entries, sorted; a directory comes before what is in it."""
         return tuple(sorted(self._entries.items(), key=lambda item: item[0].split("/")))
+
+    def remove(self, path: str) -> None:
+        """Take *path* out, with all that is below it."""
+        below = f"{path}/"
+        self._entries = {
+            name: entry
+            for name, entry in self._entries.items()
+            if name != path and not name.startswith(below)
+        }

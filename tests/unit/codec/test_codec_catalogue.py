@@ -850,6 +850,8 @@ ELSEWHERE = {
     "not-utf8": "test_codec_load.py",
     "missing-file": "test_codec_load.py",
     "duplicate-name": "test_spec_checks.py",
+    "bad-name": "test_recipes.py",
+    "name-taken": "test_recipes.py",
 }
 """Problems that no text alone can have."""
 

@@ -12,6 +12,8 @@ from lago_sdk.errors import TemplateNotFoundError, suggest
 from lago_sdk.spec.disk import DiskFormat
 
 if TYPE_CHECKING:
+    import os
+
     from lago_sdk.events import Observer
 
 
@@ -52,19 +54,40 @@ class Recipe(Protocol):
         """
 
 
-RECIPES = ("tiny",)
-"""Names of the recipes there are."""
+RECIPES = ("tiny", "debian-12")
+"""Names of the recipes that come with the library."""
+_FILE_SUFFIXES = (".yaml", ".yml", ".json")
 
 
-def get_recipe(name: str) -> Recipe:
-    """Return the recipe of the template *name*.
+def get_recipe(name: str | os.PathLike[str]) -> Recipe:
+    """Return the recipe of a template.
+
+    Args:
+        name: One of `RECIPES`, or the path of a recipe file: it has a ``/`` or ends in
+            ``.yaml``, ``.yml`` or ``.json``.
 
     Raises:
         TemplateNotFoundError: There is none; the hint names those there are.
+        SpecError: The recipe file is wrong; carries every problem.
     """
     if name == "tiny":
         from lago_sdk.templates.recipes.tiny import TinyRecipe
 
         return TinyRecipe()
-    hint = suggest(name, RECIPES)
+    if is_recipe_file(name):
+        from lago_sdk.codec.recipe import load_recipe
+        from lago_sdk.templates.recipes.debian import DebianRecipe
+
+        return DebianRecipe(spec=load_recipe(name))
+    if name in RECIPES:
+        from lago_sdk.spec.recipe import Base
+        from lago_sdk.templates.recipes.debian import DebianRecipe
+
+        return DebianRecipe.of_base(Base(name))
+    hint = suggest(str(name), RECIPES)
     raise TemplateNotFoundError(f"there is no recipe for a template {name!r}", hint=hint)
+
+
+def is_recipe_file(name: str | os.PathLike[str]) -> bool:
+    """Tell whether *name* is the path of a recipe file and no recipe's name."""
+    return not isinstance(name, str) or "/" in name or name.endswith(_FILE_SUFFIXES)
