@@ -183,8 +183,11 @@ class MarkedTemplates:
         """
         for _ in range(_ATTEMPTS):
             image = self._source.get(name, version)
-            template = self._store.find_by_path(Path(image.path))
-            if template is None or self._mark(template):
+            path = Path(image.path)
+            if not path.is_relative_to(self._store.path):
+                return image
+            template = self._store.find_by_path(path)
+            if template is not None and self._mark(template):
                 return image
         raise TemplateNotFoundError(
             f"the template {name!r} was removed from {self._store.path} while it was being used",
