@@ -89,7 +89,10 @@ if TYPE_CHECKING:
     )
     from lago_sdk.state import NetState, VMState
     from lago_sdk.templates.archive import Compression, ExportedTemplate
+    from lago_sdk.templates.catalogue import CatalogueEntry
     from lago_sdk.templates.gc import GarbageReport, TemplateInfo
+    from lago_sdk.templates.repository import TemplateRepository
+    from lago_sdk.templates.sources import OutdatedTemplate
     from lago_sdk.templates.store import Template, TemplateStore
     from lago_sdk.templates.usage import TemplateUse
     from lago_sdk.verbs import (
@@ -97,9 +100,12 @@ if TYPE_CHECKING:
         check_init_file,
         diagnose,
         export_template,
+        fetch_template,
         gc_templates,
         get_template_info,
         import_template,
+        list_catalogue,
+        list_outdated_templates,
         list_template_infos,
         list_templates,
         plan_spec,
@@ -133,13 +139,16 @@ _HOMES = {
     ),
     "lago_sdk.state": "NetState VMState",
     "lago_sdk.templates.archive": "Compression ExportedTemplate",
+    "lago_sdk.templates.catalogue": "CatalogueEntry",
     "lago_sdk.templates.gc": "GarbageReport TemplateInfo",
+    "lago_sdk.templates.repository": "TemplateRepository",
+    "lago_sdk.templates.sources": "OutdatedTemplate",
     "lago_sdk.templates.store": "Template TemplateStore",
     "lago_sdk.templates.usage": "TemplateUse",
     "lago_sdk.verbs": (
-        "build_template check_init_file diagnose export_template gc_templates get_template_info "
-        "import_template list_template_infos list_templates plan_spec remove_template "
-        "verify_template"
+        "build_template check_init_file diagnose export_template fetch_template gc_templates "
+        "get_template_info import_template list_catalogue list_outdated_templates "
+        "list_template_infos list_templates plan_spec remove_template verify_template"
     ),
     "lago_sdk.vm": "VM",
     "lago_sdk.workdir": "Workdir",
@@ -154,6 +163,7 @@ __all__ = [
     "BootDevice",
     "Bootstrap",
     "BuildStep",
+    "CatalogueEntry",
     "CommandError",
     "CommandResult",
     "Compression",
@@ -193,6 +203,7 @@ __all__ = [
     "NicStatus",
     "Note",
     "Observer",
+    "OutdatedTemplate",
     "Plan",
     "Prefix",
     "PrefixExistsError",
@@ -217,6 +228,7 @@ __all__ = [
     "TemplateInUseError",
     "TemplateInfo",
     "TemplateNotFoundError",
+    "TemplateRepository",
     "TemplateStore",
     "TemplateType",
     "TemplateUse",
@@ -236,9 +248,12 @@ __all__ = [
     "check_init_file",
     "diagnose",
     "export_template",
+    "fetch_template",
     "gc_templates",
     "get_template_info",
     "import_template",
+    "list_catalogue",
+    "list_outdated_templates",
     "list_template_infos",
     "list_templates",
     "plan_spec",

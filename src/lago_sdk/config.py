@@ -109,6 +109,10 @@ def _parse_seconds(text: str) -> float:
     return value
 
 
+def _parse_list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def _parse_host(text: str) -> str:
     if text in {"auto", "private", "system"}:
         return text
@@ -147,6 +151,10 @@ def _run_dir() -> Path:
 
 def _template_store(config: Config) -> Path:
     return config.data_dir / "templates"
+
+
+def _template_repos(config: Config) -> Path:
+    return config.data_dir / "template-repos"
 
 
 def _setting(doc: str, parse: Callable[[str], object], *aliases: str) -> Mapping[str, Setting]:
@@ -223,6 +231,59 @@ class Config:
     template_store: Path = attrs.field(
         default=attrs.Factory(_template_store, takes_self=True),
         metadata=_setting("Where templates are kept; under data_dir when absent.", _parse_path),
+    )
+    template_repo_path: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=_setting(
+            "Template repositories, as paths or URLs of their JSON files, separated by commas; "
+            "those of template_repos when absent.",
+            _parse_list,
+        ),
+    )
+    template_repo_name: str | None = attrs.field(
+        default=None,
+        metadata=_setting(
+            "The one repository of template_repos to use, by the name in its file; all when "
+            "absent.",
+            str,
+        ),
+    )
+    template_repos: Path = attrs.field(
+        default=attrs.Factory(_template_repos, takes_self=True),
+        metadata=_setting(
+            "Directory of template repositories (*.json) and catalogues (*.yaml); under data_dir "
+            "when absent.",
+            _parse_path,
+        ),
+    )
+    catalogue_path: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=_setting(
+            "Catalogues of your own, as paths or URLs separated by commas; they win over the one "
+            "that comes with lago_sdk.",
+            _parse_list,
+        ),
+    )
+    catalogue_mirror: str | None = attrs.field(
+        default=None,
+        metadata=_setting(
+            "URL below which the vendors' files are mirrored: MIRROR/cloud.debian.org/... is "
+            "asked in place of https://cloud.debian.org/...",
+            str,
+        ),
+    )
+    download_timeout: float = attrs.field(
+        default=60.0,
+        metadata=_setting(
+            "Seconds that a server of templates may stay silent, also in the middle of a file.",
+            _parse_seconds,
+        ),
+    )
+    download_attempts: int = attrs.field(
+        default=5,
+        metadata=_setting(
+            "Tries in a row to get something from a server of templates.", _parse_int(1)
+        ),
     )
     default_root_password: str | None = attrs.field(
         default=None,
@@ -367,14 +428,14 @@ _WITHOUT_EFFECT = {
     "ssh_tries": "waits have deadlines: see boot_timeout and ssh_timeout",
     "reposync_dir": "it belonged to Lago's oVirt plugin",
     "ignore_warnings": "use loglevel = error",
-    "template_repo_path": "templates come from the store: see lagoctl template",
-    "template_repos": "templates come from the store: see lagoctl template",
     "default_vm_type": "the init file says it: vm-type",
     "default_vm_provider": "the init file says it: vm-provider",
 }
 """Lago's settings that do nothing here, and why or what to use."""
 
-_INIT_SETTINGS = frozenset({"template_store"})
+_INIT_SETTINGS = frozenset(
+    {"template_store", "template_repo_path", "template_repo_name", "template_repos"}
+)
 """Lago kept these in ``[init]``; there they hold for every verb, as templates concern many."""
 
 
@@ -432,6 +493,8 @@ def _check_arguments(arguments: Mapping[str, object]) -> dict[str, object]:
 def _render_value(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, tuple):
+        return ", ".join(value)
     return str(value.value if isinstance(value, enum.Enum) else value)
 
 

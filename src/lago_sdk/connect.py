@@ -111,10 +111,12 @@ def _open_templates(
     layout: PrefixLayout, *, uuid: str, config: Config, observer: Observer
 ) -> Templates:
     """Return where the templates of a prefix come from; what it gets is marked as used."""
+    from lago_sdk.templates.fetch import FetchedTemplates
     from lago_sdk.templates.usage import MarkedTemplates
 
     store = open_store(config)
-    return MarkedTemplates(store, store, uuid_path=layout.uuid, uuid=uuid, observer=observer)
+    source = FetchedTemplates(store, config=config, observer=observer)
+    return MarkedTemplates(source, store, uuid_path=layout.uuid, uuid=uuid, observer=observer)
 
 
 def diagnose_hosts(config: Config) -> tuple[Finding, ...]:

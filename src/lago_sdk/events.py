@@ -59,6 +59,15 @@ class Progress:
     """Bytes (or items) done."""
     total: int | None
     """Bytes (or items) in all; ``None`` when not known."""
+    rate: float | None = None
+    """Bytes (or items) per second lately; ``None`` when not known."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it will take at this rate; ``None`` when there is no telling."""
+        if self.total is None or not self.rate:
+            return None
+        return max(self.total - self.done, 0) / self.rate
 
 
 @attrs.frozen(kw_only=True)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from lago_sdk.plan.models import Plan
     from lago_sdk.spec.problems import Problem
     from lago_sdk.templates.archive import Compression, ExportedTemplate
+    from lago_sdk.templates.catalogue import CatalogueEntry
     from lago_sdk.templates.gc import GarbageReport, TemplateInfo
+    from lago_sdk.templates.sources import OutdatedTemplate
     from lago_sdk.templates.store import Template
 
 _EXAMPLE_UUID = "0" * 32
@@ -287,6 +289,63 @@ def export_template(
         compression=compression,
         observer=observer or ignore,
     )
+
+
+def fetch_template(
+    name: str,
+    version: str | None = None,
+    *,
+    config: Config | None = None,
+    observer: Observer | None = None,
+) -> Template:
+    """Fetch a template from a repository or the catalogue into the store, unless it is there.
+
+    It is checked by its published digest. Processes that want the same one fetch it once; what
+    broke off is taken up where it ended.
+
+    Args:
+        name: The template, for example ``"debian-12"``.
+        version: Its version; the newest one published when ``None``.
+        config: Settings; `Config.load` when ``None``.
+        observer: Told of the stages, the progress and what is worth knowing.
+
+    Raises:
+        TemplateNotFoundError: Nobody offers it; the hint names what comes close.
+        TemplateError: It cannot be had, is damaged, or the store cannot be written.
+    """
+    from lago_sdk.templates.fetch import fetch_template as fetch
+
+    return fetch(name, version, config=config or Config.load(), observer=observer or ignore)
+
+
+def list_catalogue(
+    *, config: Config | None = None, observer: Observer | None = None
+) -> tuple[CatalogueEntry, ...]:
+    """Return the images of vendors that can be fetched, by name.
+
+    Raises:
+        TemplateError: A catalogue of the settings cannot be read, or is wrong.
+    """
+    from lago_sdk.templates.sources import list_catalogue as list_entries
+
+    return list_entries(config or Config.load(), observer=observer or ignore)
+
+
+def list_outdated_templates(
+    *, config: Config | None = None, observer: Observer | None = None
+) -> tuple[OutdatedTemplate, ...]:
+    """Return the templates of the store of which something newer is published; asks everybody.
+
+    Args:
+        config: Settings; `Config.load` when ``None``.
+        observer: Told of templates whose publisher cannot be asked.
+
+    Raises:
+        TemplateError: The store, a repository or a catalogue cannot be read.
+    """
+    from lago_sdk.templates.sources import list_outdated
+
+    return list_outdated(config or Config.load(), observer=observer or ignore)
 
 
 def diagnose(*, config: Config | None = None) -> tuple[Finding, ...]:

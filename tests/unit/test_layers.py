@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "ports": BASE | {"spec", "plan"},
     "service": WORDS | {"codec", "alloc", "render", "config"},
     "adapters": WORDS | {"config", "render"},
-    "templates": WORDS | {"adapters", "config"},
+    "templates": WORDS | {"adapters", "config", "codec"},
     "connect": WORDS | {"config", "service", "adapters", "templates"},
     "prefix": WORDS | {"config", "service", "connect", "codec", "vm", "net", "workdir"},
     "vm": WORDS | {"service", "prefix"},
@@ -99,6 +99,7 @@ ENVIRONMENT = {
     "lago_sdk/connect.py": "hands the variables to those who expand paths",
     "lago_sdk/templates/debian.py": "passes it on to a program",
     "lago_sdk/templates/ext4.py": "passes it on to a program",
+    "lago_sdk/templates/mmdebstrap.py": "passes it on to a program",
     "lago_sdk/adapters/hosts/": "passes it on to a program",
     "lago_sdk/adapters/ssh/interactive.py": "asks which terminal is attached",
 }

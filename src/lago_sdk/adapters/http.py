@@ -8,6 +8,7 @@ Source of the rules of resumption: RFC 9110, sections 13.1.5 (``If-Range``), 14.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ import attrs
 from lago_sdk.errors import LagoError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -235,7 +237,7 @@ def _fetch_rest(client: httpx.Client, url: str, sink: Sink, limits: Limits) -> N
             raise LagoError(f"cannot download {url}: the server sent another part than asked for")
         sink.begin(offset, size, _find_validator(response))
         watch = _Watch(limits.silence)
-        for chunk in response.iter_raw(_CHUNK):
+        for chunk in response.iter_raw():  # pieces of a size we chose would be lost when it breaks
             sink.write(chunk)
             watch.check(url, len(chunk))
     if size is not None and sink.done != size:
@@ -317,15 +319,23 @@ def _persist(
                 return attempt(client)
         except _PassingError as error:
             reason, asked = str(error), error.pause
-        failures = 1 if reached() > best else failures + 1
+        failures = 0 if reached() > best else failures + 1
         best = max(best, reached())
         if failures >= limits.attempts:
             hint = "try again, or check the network and http_proxy"
             done = f" after {reached()} bytes" if reached() else ""
             raise LagoError(f"cannot download {url}: {reason}{done}", hint=hint)
-        pause = min(_LONGEST_PAUSE, max(asked, limits.backoff * 2 ** (failures - 1)))
+        pause = min(_LONGEST_PAUSE, max(asked, limits.backoff * 2 ** max(failures - 1, 0)))
         note(f"trying {url} again in {pause:.1f} s: {reason}")
         time.sleep(pause)
+
+
+@functools.cache
+def _tls_context() -> ssl.SSLContext:
+    """Return the trusted authorities: reading them takes longer than a small download."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 @contextlib.contextmanager
@@ -336,7 +346,9 @@ def _client(url: str, limits: Limits) -> Iterator[httpx.Client]:
     timeouts = httpx.Timeout(limits.silence, connect=limits.connect)
     headers = {"Accept-Encoding": "identity", "User-Agent": "lago_sdk"}
     try:
-        with httpx.Client(follow_redirects=True, timeout=timeouts, headers=headers) as client:
+        with httpx.Client(
+            follow_redirects=True, timeout=timeouts, headers=headers, verify=_tls_context()
+        ) as client:
             yield client
     except httpx.ConnectTimeout as error:
         raise _PassingError(f"no connection within {limits.connect:g} s") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -10,18 +12,20 @@ from lago_sdk.errors import MissingToolError, ToolError
 from lago_sdk.results import CommandResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 _PACKAGES = {
     "debugfs": "e2fsprogs",
     "dnsmasq": "dnsmasq-base",
     "dpkg-deb": "dpkg",
+    "gpg": "gnupg",
     "grub-mkimage": "grub-common",
     "ip": "iproute2",
     "iptables": "iptables",
     "libvirtd": "libvirt-daemon",
     "mke2fs": "e2fsprogs",
+    "mmdebstrap": "mmdebstrap",
     "newgidmap": "uidmap",
     "newuidmap": "uidmap",
     "qemu-img": "qemu-utils",
@@ -29,6 +33,7 @@ _PACKAGES = {
     "setsid": "util-linux",
     "sfdisk": "fdisk",
     "unshare": "util-linux",
+    "xz": "xz-utils",
     "zstd": "zstd",
 }
 """Debian 12 package of each program that the library calls."""
@@ -131,3 +136,58 @@ def spawn_detached(argv: Sequence[str], *, log: Path, pass_fds: Sequence[int] = 
         )
     if done.returncode != 0:
         raise ToolError(command, done.returncode, f"see {log}")
+
+
+class Filter:
+    """A running program that turns its standard input into its standard output.
+
+    Close it whatever happens; it ends by itself when we are killed.
+
+    Args:
+        argv: The program, found by :func:`get_tool`, and its arguments.
+
+    Raises:
+        MissingToolError: The program is not installed.
+    """
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self._argv = tuple(argv)
+        self._process = subprocess.Popen(  # noqa: S603 - an argument list, no shell
+            [get_tool(argv[0]), *argv[1:]],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def feed(self, chunks: Iterable[bytes]) -> None:
+        """Write *chunks* and close; stops where the program does not want more."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
+            for chunk in chunks:
+                stdin.write(chunk)
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes of the output, at most *size*; none at its end."""
+        assert self._process.stdout is not None
+        return os.read(self._process.stdout.fileno(), size)
+
+    def check(self) -> None:
+        """Wait for the end, and check that it was a good one.
+
+        Raises:
+            ToolError: The program failed.
+        """
+        assert self._process.stderr is not None
+        told = self._process.stderr.read().decode(errors="replace")
+        code = self._process.wait()
+        if code != 0:
+            raise ToolError(self._argv, code, told)
+
+    def close(self) -> None:
+        """End the program where it has not ended."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
