@@ -19,6 +19,8 @@ _PREFIXES = {
     DiskBus.SATA: "sd",
     DiskBus.IDE: "hd",
 }
+_CDROM = DiskBus.SCSI
+"""Kernels made for clouds have no driver for AHCI, and so see nothing on SATA."""
 _BUSES = {"vd": DiskBus.VIRTIO, "sd": DiskBus.SCSI, "hd": DiskBus.IDE}
 
 
@@ -28,12 +30,12 @@ def allocate_devices(
     """Decide device name and bus of each disk of a VM, in order.
 
     A written ``dev`` is kept and tells the bus where that is not written: ``vd`` virtio, ``sd``
-    virtio-scsi, ``hd`` IDE. Without either, a CD-ROM goes to SATA and anything else to virtio.
+    virtio-scsi, ``hd`` IDE. Without either, a CD-ROM goes to virtio-scsi and anything else to virtio.
 
     Args:
         disks: The disks of one VM.
         has_ide: Whether the machine has an IDE controller (``pc`` has, ``q35`` has not). Where it
-            has none, IDE disks are put on SATA under the ``sd`` name of the same letter or, where
+            has none, IDE disks are put on SATA, and CD-ROMs on virtio-scsi, under the ``sd`` name of the same letter or, where
             that is taken, the next free one; guests name disks of both kinds ``sd`` anyway.
     """
     buses = [_find_bus(disk) for disk in disks]
@@ -42,7 +44,8 @@ def allocate_devices(
     if not has_ide:
         for at, bus in enumerate(buses):
             if bus is DiskBus.IDE:
-                buses[at] = DiskBus.SATA
+                iso = disks[at].format is DiskFormat.ISO
+                buses[at] = _CDROM if iso else DiskBus.SATA
                 names[at] = _rename_ide(names[at], used)
     return tuple(
         (name or _next_device(_PREFIXES[bus], used), bus)
@@ -65,11 +68,11 @@ def _find_bus(disk: DiskSpec) -> DiskBus:
         return disk.bus
     if disk.dev is not None:
         return _BUSES.get(disk.dev[:2], DiskBus.VIRTIO)
-    return DiskBus.SATA if disk.format is DiskFormat.ISO else DiskBus.VIRTIO
+    return _CDROM if disk.format is DiskFormat.ISO else DiskBus.VIRTIO
 
 
 def _rename_ide(name: str | None, used: set[str]) -> str | None:
-    """Return the SATA name of the IDE disk *name*; ``None`` when the next free one will do."""
+    """Return the ``sd`` name of the IDE disk *name*; ``None`` when the next free one will do."""
     if name is None or not name.startswith(_PREFIXES[DiskBus.IDE]):
         return name
     renamed = _PREFIXES[DiskBus.SATA] + name[2:]

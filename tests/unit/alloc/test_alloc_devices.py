@@ -29,7 +29,7 @@ CDROM = disk(image_format=DiskFormat.ISO)
             [disk(bus=DiskBus.SCSI), disk(bus=DiskBus.SATA), disk(bus=DiskBus.IDE)],
             [("sda", DiskBus.SCSI), ("sdb", DiskBus.SATA), ("hda", DiskBus.IDE)],
         ),
-        ([disk(), CDROM], [("vda", DiskBus.VIRTIO), ("sda", DiskBus.SATA)]),
+        ([disk(), CDROM], [("vda", DiskBus.VIRTIO), ("sda", DiskBus.SCSI)]),
         ([disk("xyz")], [("xyz", DiskBus.VIRTIO)]),
     ],
 )
