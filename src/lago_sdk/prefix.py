@@ -15,6 +15,7 @@ from lago_sdk.net import Net
 from lago_sdk.service.guests import Guests
 from lago_sdk.service.journal import Journal
 from lago_sdk.service.layout import PrefixLayout
+from lago_sdk.service.select import list_names
 from lago_sdk.vm import VM
 
 # Services are imported by the verbs that use them: `from lago_sdk import Prefix` stays cheap.
@@ -301,7 +302,7 @@ class Prefix:
 
     # -- verbs -----------------------------------------------------------------------------
 
-    def start(self, vms: Iterable[str] | None = None) -> StartReport:
+    def start(self, vms: str | Iterable[str] | None = None) -> StartReport:
         """Start VMs (all for ``None``) and the nets they need; return when ssh answers.
 
         What runs already is left alone. A failure takes back what this call started.
@@ -324,11 +325,11 @@ class Prefix:
                 journal=self._journal,
                 guests=self._guests,
             )
-            report = starter.start(vms)
+            report = starter.start(list_names(vms))
             self._journal.clear()
             return report
 
-    def stop(self, vms: Iterable[str] | None = None) -> tuple[str, ...]:
+    def stop(self, vms: str | Iterable[str] | None = None) -> tuple[str, ...]:
         """Power off VMs (all for ``None``) at once; returns those that ran.
 
         Nets that no other VM uses are stopped, and a private host on which nothing runs ends.
@@ -336,12 +337,12 @@ class Prefix:
         from lago_sdk.service.stop import stop_vms
 
         with self._changing("stop"):
-            names = None if vms is None else tuple(vms)
+            names = list_names(vms)
             self._guests.forget(names)
             return stop_vms(self.plan, names, world=self._world, journal=self._journal)
 
     def shutdown(
-        self, vms: Iterable[str] | None = None, *, timeout: float | None = None
+        self, vms: str | Iterable[str] | None = None, *, timeout: float | None = None
     ) -> tuple[str, ...]:
         """Ask guests (all for ``None``) to power off and wait; returns those that ran.
 
@@ -355,7 +356,7 @@ class Prefix:
         from lago_sdk.service.stop import shut_down_vms
 
         with self._changing("shut down"):
-            names = None if vms is None else tuple(vms)
+            names = list_names(vms)
             stopped = shut_down_vms(
                 self.plan,
                 names,

@@ -272,3 +272,8 @@ class TestGuests:
         prefix.start()
         world.hypervisor.end_domain(domain(prefix, "web"))
         assert prefix.start().started == ("web",)
+
+    def test_a_single_name_may_be_given_as_it_is(self, tmp_path):
+        prefix, _ = make_lab(tmp_path)
+        assert prefix.start("web").started == ("web",)
+        assert prefix.stop("web") == ("web",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from lago_sdk.errors import LagoError, VMError, WaitTimeoutError
+from lago_sdk.errors import LagoError, VMError, VMNotRunningError, WaitTimeoutError
 from lago_sdk.ports import SSHTarget
 
 if TYPE_CHECKING:
@@ -90,18 +90,25 @@ def wait_for_ssh(
 
     Raises:
         WaitTimeoutError: With the stage reached and the console's last lines.
+        VMNotRunningError: The VM went off while it was waited for.
         SSHError: Waiting is no use: another host key than the pinned one.
     """
+    console_log = layout.path / vm.console_log
+
+    def check() -> None:
+        give_up()
+        _check_alive(vm, host, console_log)
+
     try:
         return guest.wait(
-            timeout=timeout, explain=lambda: _describe_domain(vm, host), give_up=give_up
+            timeout=timeout, explain=lambda: _describe_domain(vm, host), give_up=check
         )
     except WaitTimeoutError as error:
         raise WaitTimeoutError(
             error.message,
             stage=error.stage,
-            console=read_last_lines(layout.path / vm.console_log),
-            hint=error.hint or f"watch it boot: lagoctl console {vm.name}",
+            console=read_last_lines(console_log),
+            hint=error.hint or f"all that it wrote to its console is in {console_log}",
         ) from error
 
 
@@ -116,6 +123,20 @@ def read_last_lines(path: Path, count: int = _CONSOLE_LINES) -> tuple[str, ...]:
         return ()
     lines = (line.rstrip() for line in text.splitlines())
     return tuple(deque((line for line in lines if line), maxlen=count))
+
+
+def _check_alive(vm: VMPlan, host: Host, console_log: Path) -> None:
+    """Return when the VM still runs: one that is off will never answer."""
+    if vm.is_remote:
+        return
+    info = host.hypervisor().find_domain(vm.domain)
+    if info is not None and info.state.is_active:
+        return
+    message = f"{vm.name!r} went off while it booted: {_describe_domain(vm, host)}"
+    lines = read_last_lines(console_log)
+    if lines:
+        message += "; its console ends with:\n" + "\n".join(f"  {line}" for line in lines)
+    raise VMNotRunningError(vm.name, message)
 
 
 def _describe_domain(vm: VMPlan, host: Host) -> str:

@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     from lago_sdk.plan.models import NetPlan, Plan, VMPlan
 
 
+def list_names(names: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """Return *names* as a tuple; a single name may be given as it is. ``None`` stays."""
+    if names is None:
+        return None
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
 def select_vms(plan: Plan, names: Iterable[str] | None) -> tuple[VMPlan, ...]:
     """Return the VMs called *names*, each once and in the plan's order; all for ``None``.
 

@@ -9,7 +9,13 @@ import pytest
 from fake_labs import domain, lab_spec, make_lab, nets_up, network, running, states, vm
 
 from lago_sdk.config import Config
-from lago_sdk.errors import HostError, HypervisorError, VMNotFoundError, WaitTimeoutError
+from lago_sdk.errors import (
+    HostError,
+    HypervisorError,
+    VMNotFoundError,
+    VMNotRunningError,
+    WaitTimeoutError,
+)
 from lago_sdk.plan.facts import Accel
 from lago_sdk.ports import HostKind
 from lago_sdk.state import VMState
@@ -295,7 +301,24 @@ def test_the_deadline_of_a_boot_is_explained_with_the_console(tmp_path):
     with pytest.raises(WaitTimeoutError) as caught:
         prefix.start(["web"])
     assert caught.value.console == ("login:", "Kernel panic")
-    assert "lagoctl console web" in str(caught.value)
+    assert "web.console.log" in str(caught.value)
+
+
+def test_a_vm_that_goes_off_while_it_boots_is_not_waited_for(tmp_path):
+    prefix, world = make_lab(tmp_path, lab_spec(web=vm()))
+    (prefix.path / "logs").mkdir(exist_ok=True)
+    prefix.vms["web"].console_log.write_text("Kernel panic\n")
+
+    def boot(give_up):
+        world.hypervisor.set_domain_state(domain(prefix, "web"), VMState.SHUT_OFF, "crashed")
+        give_up()
+        pytest.fail("the wait was not given up")
+
+    world.guests["web"].boot_with(boot)
+    with pytest.raises(VMNotRunningError, match="went off while it booted") as caught:
+        prefix.start()
+    assert "crashed" in str(caught.value)
+    assert "Kernel panic" in str(caught.value)
 
 
 def test_the_boot_timeout_is_the_settings_else_the_vms(tmp_path):
