@@ -207,9 +207,10 @@ def _write_holder(path: Path, purpose: str) -> None:
         "purpose": purpose,
         "since": time.time(),
     }
-    # A courtesy to those who wait: no reason to fail, and nothing that must survive a crash.
-    with contextlib.suppress(LagoError):
-        write_atomic(path, json.dumps(record), durable=False)
+    # A courtesy to those who wait: no reason to fail, and half a record is read as none.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with contextlib.suppress(OSError), open(os.open(path, flags, 0o644), "w") as file:  # noqa: PTH123
+        json.dump(record, file)
 
 
 def _own_command() -> str:

@@ -100,7 +100,7 @@ class FileSubnetLeases:
             SubnetLeaseError: A lease cannot be removed.
         """
         # Only its holder removes a live lease, so what is seen here stays; looking needs no lock.
-        held = [lease for lease in self._read_all() if lease.uuid == uuid]
+        held = [lease for lease in self._read_all(naming=uuid) if lease.uuid == uuid]
         if not held:
             return
         with self._locked("release subnets"):
@@ -121,7 +121,9 @@ class FileSubnetLeases:
                 raise _taken_error(network, lease)
         return present
 
-    def _read_all(self, overlapping: IPNetwork | None = None) -> Iterator[SubnetLease]:
+    def _read_all(
+        self, overlapping: IPNetwork | None = None, *, naming: str = ""
+    ) -> Iterator[SubnetLease]:
         try:
             names = sorted(os.listdir(self._lease_dir))  # noqa: PTH208 - names are what we need
         except FileNotFoundError:
@@ -133,17 +135,19 @@ class FileSubnetLeases:
                 subnet = _find_subnet(name)
                 if subnet is None or not _overlap(subnet, overlapping):
                     continue
-            lease = self._read(name)
+            lease = self._read(name, naming=naming)
             if lease is not None:
                 yield lease
 
-    def _read(self, name: str) -> SubnetLease | None:
-        """Return the lease in the file *name*; ``None`` where it holds no lease."""
+    def _read(self, name: str, *, naming: str = "") -> SubnetLease | None:
+        """Return the lease in the file *name*; ``None`` where it holds none, or not *naming*."""
         subnet = _find_subnet(name)
         if subnet is None:
             return None
         try:
-            content = json.loads((self._lease_dir / name).read_bytes())
+            raw = (self._lease_dir / name).read_bytes()
+            # Of many leases few are of interest, and looking is cheaper than parsing.
+            content = json.loads(raw) if naming.encode() in raw else None
         except (OSError, ValueError):
             return None
         match content:
