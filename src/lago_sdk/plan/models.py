@@ -12,8 +12,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import attrs
 
-from lago_sdk.errors import NetNotFoundError, VMNotFoundError, suggest
 from lago_sdk.spec.disk import DiskBus, DiskFormat, DiskSpec
+from lago_sdk.spec.lookup import get_net, get_vm
 from lago_sdk.spec.net import NetSpec
 from lago_sdk.spec.nic import NicSpec
 from lago_sdk.spec.vm import Bootstrap, VMSpec
@@ -183,11 +183,7 @@ class Plan:
         Raises:
             VMNotFoundError: There is none; the hint names those there are.
         """
-        for vm in self.vms:
-            if vm.name == name:
-                return vm
-        hint = suggest(name, (vm.name for vm in self.vms))
-        raise VMNotFoundError(name, f"the prefix has no VM {name!r}", hint=hint)
+        return get_vm(self.vms, name)
 
     def get_net(self, name: str) -> NetPlan:
         """Return the plan of the net *name*.
@@ -195,8 +191,4 @@ class Plan:
         Raises:
             NetNotFoundError: There is none; the hint names those there are.
         """
-        for net in self.nets:
-            if net.name == name:
-                return net
-        hint = suggest(name, (net.name for net in self.nets))
-        raise NetNotFoundError(f"the prefix has no net {name!r}", hint=hint)
+        return get_net(self.nets, name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from lago_sdk.errors import NetNotFoundError, VMNotFoundError, suggest
+from lago_sdk.spec.lookup import get_net, get_vm
 from lago_sdk.spec.net import NetSpec
 from lago_sdk.spec.vm import VMSpec
 
@@ -34,11 +34,7 @@ class PrefixSpec:
         Raises:
             VMNotFoundError: There is none; the hint names those there are.
         """
-        for vm in self.vms:
-            if vm.name == name:
-                return vm
-        hint = suggest(name, (vm.name for vm in self.vms))
-        raise VMNotFoundError(name, f"the prefix has no VM {name!r}", hint=hint)
+        return get_vm(self.vms, name)
 
     def get_net(self, name: str) -> NetSpec:
         """Return the net *name*.
@@ -46,11 +42,7 @@ class PrefixSpec:
         Raises:
             NetNotFoundError: There is none; the hint names those there are.
         """
-        for net in self.nets:
-            if net.name == name:
-                return net
-        hint = suggest(name, (net.name for net in self.nets))
-        raise NetNotFoundError(f"the prefix has no net {name!r}", hint=hint)
+        return get_net(self.nets, name)
 
     @classmethod
     def of(cls, source: Self | Mapping[str, object] | str | os.PathLike[str]) -> Self:
