@@ -21,7 +21,8 @@ OVF = """\
     <File ovf:id="more" ovf:href="box-disk2.img"/>
   </References>
   <DiskSection>
-    <Disk ovf:diskId="d1" ovf:fileRef="root" ovf:capacity="257" ovf:capacityAllocationUnits="byte * 2^20"/>
+    <Disk ovf:diskId="d1" ovf:fileRef="root" ovf:capacity="257"
+      ovf:capacityAllocationUnits="byte * 2^20"/>
     <Disk ovf:diskId="d2" ovf:fileRef="more" ovf:capacity="4194304"/>
   </DiskSection>
   <VirtualSystem ovf:id="box">

@@ -1,4 +1,4 @@
-"""The keys of the init file do what they say, in one lab of few VMs that use as many as they can."""
+"""The keys of the init file do what they say: one lab of few VMs uses as many as it can."""
 
 import hashlib
 import io
@@ -188,7 +188,8 @@ def test_a_scsi_disk_has_its_serial(lab):
     assert read(one, "cat /sys/class/block/sda/size").strip() == str((32 << 20) // 512)
     xml = dump_xml(lab, "one")
     assert "<serial>FAST01</serial>" in xml
-    assert "cache=" in xml and "'none'" in xml.replace('"', "'")
+    assert "cache=" in xml
+    assert "'none'" in xml.replace('"', "'")
 
 
 def test_a_kernel_of_the_hosts_is_booted(lab):
@@ -256,7 +257,8 @@ def test_firmware_runs_with_a_tpm_and_a_share(lab):
 
 def test_addresses_are_those_that_were_asked_for(lab):
     one, two = lab.vms["one"], lab.vms["two"]
-    assert one.ip is not None and one.ip.endswith(".17")
+    assert one.ip is not None
+    assert one.ip.endswith(".17")
     seen = read(one, "ip addr")
     assert f"{one.ip}/24" in seen
     assert f"{one.nics[1].ip}/24" in seen
@@ -268,7 +270,8 @@ def test_addresses_are_those_that_were_asked_for(lab):
 
 def test_a_guest_is_managed_over_ipv6_alone(lab):
     two = lab.vms["two"]
-    assert two.ip is not None and two.ip.startswith("fd00:6::")
+    assert two.ip is not None
+    assert two.ip.startswith("fd00:6::")
     assert lab.nets["six"].subnet == "fd00:6::/64"
     assert read(two, "ping -6 -c1 -W5 fd00:6::1")
 
@@ -430,3 +433,25 @@ def test_settings_give_users_and_passwords_where_the_file_has_none(tmp_path, hos
         assert prefix.plan.get_vm("solo").ssh_user == "ann"
         assert prefix.vms["solo"].spec.root_password == "secret"
         assert prefix.spec.get_vm("solo").root_password is None
+
+
+@pytest.mark.slow
+def test_builders_run_in_order_and_let_the_key_in(make_prefix, tiny):
+    steps = [
+        {"virt-customize": {"write": ["/root/built:first"], "ssh-inject": ""}},
+        {"virt-customize": {"append-line": "/root/built:second", "no-network": None}},
+    ]
+    prefix = make_prefix(one_disk({"type": "template", "template_name": tiny, "build": steps}))
+    prefix.start()
+    solo = prefix.vms["solo"]
+    assert read(solo, "cat /root/built").split() == ["first", "second"]
+    assert (prefix.path / "id_ed25519.pub").read_text().strip() in read(
+        solo, "cat /root/.ssh/authorized_keys"
+    )
+
+
+@pytest.mark.slow
+def test_a_build_that_fails_leaves_nothing(tmp_path, config, tiny):
+    disk = {"type": "template", "template_name": tiny}
+    disk["build"] = [{"virt-customize": {"no-such-option": ""}}]
+    assert "virt-customize failed" in refuse(tmp_path, config, one_disk(disk), LagoError)

@@ -92,7 +92,7 @@ def download(url: str, path: Path, *, progress: Progress, limits: Limits | None 
         LagoError: The URL is of another kind, the server refuses, the transfer breaks off or
             stands still, or the file cannot be written. Nothing is left at *path* then.
     """
-    kind = urlsplit(url).scheme.lower()
+    kind = url.partition(":")[0].lower()
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

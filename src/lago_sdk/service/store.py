@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from lago_sdk.service.layout import PrefixLayout
     from lago_sdk.spec.prefix import PrefixSpec
 
+_MODE = 0o600
+"""Specs and plans may hold passwords."""
+
 
 @attrs.frozen(kw_only=True)
 class PrefixRecord:
@@ -50,7 +53,7 @@ class PrefixStore:
         was cut off earlier holds nothing that has to be undone.
         """
         uuid = uuid or uuids.uuid4().hex
-        self._files.write_atomic(self._layout.spec, spec.dumps())
+        self._files.write_atomic(self._layout.spec, spec.dumps(), mode=_MODE)
         stamped = attrs.evolve(record, created=round(time.time(), 3))
         text = json.dumps(attrs.asdict(stamped), indent=4, sort_keys=True) + "\n"
         self._files.write_atomic(self._layout.metadata, text)
@@ -104,4 +107,4 @@ class PrefixStore:
         """Write the plan."""
         from lago_sdk.codec.state import dumps_plan
 
-        self._files.write_atomic(self._layout.plan, dumps_plan(plan))
+        self._files.write_atomic(self._layout.plan, dumps_plan(plan), mode=_MODE)
