@@ -35,7 +35,7 @@ _FAMILIES = {
         "validate": "Check init files and print every problem, as compilers do.",
         "plan": "Show what a lab would be, without making anything.",
     },
-    "template": {"template": "Build and list templates, the images that VMs start from."},
+    "template": {"template": "Get, build and manage templates, the images VMs start from."},
     "machine": {
         "doctor": "Look whether this machine can run VMs.",
         "generate-config": "Print every setting, its value and meaning, as a file.",

@@ -1,7 +1,13 @@
-"""Events of the library as plain lines on standard error."""
+"""Events of the library as plain lines on standard error.
 
+On a terminal a last line, which is written over and over, tells how far long work has come.
+"""
+
+import os
+import shutil
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import typer
@@ -9,9 +15,13 @@ import typer
 from lago_cli.output import paint
 
 if TYPE_CHECKING:
-    from lago_sdk import Event, Note, StageFailed, StageFinished, StageStarted
+    from lago_cli.bar import Bars
+    from lago_sdk import Event, Note, Progress, StageFailed, StageFinished, StageStarted
 
 _LEVELS = ("debug", "info", "warning", "error")
+_REDRAW_SECONDS = 0.1
+_ERASE = "\r\x1b[2K"
+"""Back to the begin of the line, and clear it (ECMA-48: CR, EL)."""
 
 
 class ProgressLines:
@@ -28,6 +38,9 @@ class ProgressLines:
         self._lock = threading.Lock()
         self._nesting = threading.local()
         self._told: set[str] = set()
+        self._bars: Bars | None = None
+        self._is_drawn = False
+        self._drawn_at = float("-inf")
 
     def configure(self, *, level: str, depth: int) -> None:
         """Change what is told."""
@@ -46,9 +59,13 @@ class ProgressLines:
 
     def __call__(self, event: "Event", /) -> None:
         """Take note of *event*."""
-        from lago_sdk import Note, StageFailed, StageFinished, StageStarted
+        from lago_sdk import Note, Progress, StageFailed, StageFinished, StageStarted
 
-        if isinstance(event, StageStarted):
+        if isinstance(event, (StageFinished, StageFailed)):
+            self._drop_progress(event.stage, event.subject)
+        if isinstance(event, Progress):
+            self._progressed(event)
+        elif isinstance(event, StageStarted):
             self._started(event)
         elif isinstance(event, StageFinished):
             self._finished(event)
@@ -97,9 +114,51 @@ class ProgressLines:
         self._nesting.depth = max(depth - 1, 0)
         return depth
 
+    def end_progress(self) -> None:
+        """Take away the line that tells of work under way, for good."""
+        with self._lock:
+            if self._bars is not None:
+                self._bars.clear()
+                self._draw()
+
+    def _progressed(self, event: "Progress") -> None:
+        if not self._shows("info") or not _is_screen():
+            return
+        from lago_cli.bar import Bars
+
+        with self._lock:
+            if self._bars is None:
+                self._bars = Bars()
+            self._bars.note(event)
+            is_done = event.total is not None and event.done >= event.total
+            if is_done or time.monotonic() - self._drawn_at >= _REDRAW_SECONDS:
+                self._draw()
+
+    def _drop_progress(self, stage: str, subject: str) -> None:
+        with self._lock:
+            if self._bars is not None and self._bars.drop(stage, subject):
+                self._draw()
+
+    def _draw(self) -> None:
+        """Write the last line anew, or take it away; the lock is held."""
+        text = "" if self._bars is None else self._bars.text(shutil.get_terminal_size().columns - 1)
+        if text or self._is_drawn:
+            typer.echo(_ERASE + text, err=True, nl=False)
+            self._drawn_at = time.monotonic()
+        self._is_drawn = bool(text)
+
     def _write(self, line: str) -> None:
         with self._lock:
+            if self._is_drawn:
+                typer.echo(_ERASE, err=True, nl=False)
             typer.echo(line, err=True)
+            self._is_drawn = False
+            self._draw()
+
+
+def _is_screen() -> bool:
+    """Whether what is written on standard error can be written over."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _title(event: "StageStarted | StageFinished | StageFailed") -> str:

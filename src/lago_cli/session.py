@@ -120,6 +120,8 @@ class Session:
         trace: "TracebackType | None",
     ) -> None:
         """Tell the user of an error and end with its exit code."""
+        if "observer" in self.__dict__:
+            self.observer.end_progress()
         if error is None or isinstance(error, (typer.Exit, typer.Abort)):
             return
         from lago_cli.failures import report

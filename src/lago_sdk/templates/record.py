@@ -132,4 +132,6 @@ def digest(path: Path, *, observer: Observer = ignore, subject: str = "") -> str
             if done - told >= _TELL_BYTES:
                 told = done
                 observer(Progress(stage="check digest", subject=subject, done=done, total=total))
+        if told:
+            observer(Progress(stage="check digest", subject=subject, done=total, total=total))
     return f"sha256:{found.hexdigest()}"

@@ -9,7 +9,11 @@ from lago_cli.app import _FAMILIES, _HOMES, _load_family
 from lago_cli.options import Format, LogLevel
 from lago_sdk import config
 
-VERBS = [*_HOMES, "template build", "template list"]
+TEMPLATE_VERBS = [
+    *("build", "export", "fetch", "gc", "import", "info"),
+    *("list", "outdated", "rm", "verify"),
+]
+VERBS = [*_HOMES, *(f"template {verb}" for verb in TEMPLATE_VERBS)]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -33,6 +37,10 @@ def test_every_option_and_argument_says_what_it_does(verb):
         command = command.commands[verb.split()[1]]
     for parameter in command.params:
         assert parameter.help, parameter.name
+
+
+def test_every_verb_of_templates_is_looked_at():
+    assert sorted(_load_family("template")["template"].commands) == TEMPLATE_VERBS
 
 
 def test_the_list_of_verbs_tells_what_their_own_help_tells(lagoctl):

@@ -462,27 +462,3 @@ class TestPlanAndTemplates:
         assert result.exit_code == 2
         assert "nowhere.yaml" in result.stderr
         assert "Traceback" not in result.stderr
-
-    def test_templates(self, lagoctl, monkeypatch):
-        from lago_sdk import Image, Template
-
-        image = Image(path="/store/tiny/1/image.qcow2", size=1 << 30, digest="sha256:00")
-        found = Template(name="tiny", version="1", timestamp=0.0, image=image)
-        asked = []
-
-        def build(name, *, config, observer, force):
-            asked.append((name, force))
-            return found
-
-        monkeypatch.setitem(lago_sdk.__dict__, "build_template", build)
-        monkeypatch.setitem(lago_sdk.__dict__, "list_templates", lambda *, config: (found,))
-        assert lagoctl("template", "build", "tiny", "--force").stdout == f"{image.path}\n"
-        assert asked == [("tiny", True)]
-        assert lagoctl("template", "list").stdout.splitlines()[1] == (
-            "tiny  1        1024 MiB  1970-01-01T00:00:00Z  /store/tiny/1/image.qcow2"
-        )
-        assert json.loads(lagoctl("template", "list", "-f", "json").stdout)[0]["version"] == "1"
-
-    def test_no_templates(self, lagoctl, monkeypatch):
-        monkeypatch.setitem(lago_sdk.__dict__, "list_templates", lambda *, config: ())
-        assert "no templates in " in lagoctl("template", "list").stderr
