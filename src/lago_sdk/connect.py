@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lago_sdk.config import Config
     from lago_sdk.events import Observer
     from lago_sdk.ports import (
+        Barrier,
         Clock,
         Feature,
         Files,
@@ -95,6 +96,7 @@ def connect(
         open_guest=open_guest,
         observe=observer,
         find_missing=lambda: _find_missing(record),
+        find_barrier=lambda path: _find_barrier(path, record),
         environ=local_environ(),
         cpus=os.cpu_count() or 1,
     )
@@ -168,6 +170,17 @@ def _find_missing(record: PrefixRecord) -> Mapping[Feature, str]:
     from lago_sdk.adapters.hosts.system import is_remote
 
     return {} if record.host != PRIVATE and is_remote(record.host) else find_missing()
+
+
+def _find_barrier(path: Path, record: PrefixRecord) -> Barrier | None:
+    """Look where QEMU is another user, and on this machine: on the system host."""
+    from urllib.parse import urlsplit
+
+    from lago_sdk.adapters.access import find_barrier
+    from lago_sdk.adapters.hosts.system import is_remote
+
+    is_system = urlsplit(record.host).path == "/system" and not is_remote(record.host)
+    return find_barrier(path) if is_system else None
 
 
 def _create_host(layout: PrefixLayout, *, uuid: str, record: PrefixRecord, config: Config) -> Host:

@@ -211,6 +211,16 @@ class Feature(enum.Enum):
     SHARES = "a server of shared directories"
 
 
+@attrs.frozen(kw_only=True)
+class Barrier:
+    """What keeps the host's QEMU from a file."""
+
+    path: Path
+    """The file itself, or a directory above it."""
+    user: str
+    """As whom QEMU runs."""
+
+
 class SeedTool(Protocol):
     """Makes seed media."""
 

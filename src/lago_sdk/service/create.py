@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lago_sdk.events import stage
+from lago_sdk.service.access import warn_unreachable
 from lago_sdk.service.deploy_scripts import copy_scripts
 from lago_sdk.service.disks import create_disk
 from lago_sdk.service.parallel import run_parallel
@@ -62,6 +63,7 @@ def create_prefix(
             save_plan(plan)
     for directory in (layout.images, layout.logs):
         directory.mkdir(exist_ok=True)
+    warn_unreachable(plan, layout=layout, world=world)
     with stage(world.observe, "create keys"), journal.step("create keys"):
         public_key = world.keys.create_key_pair(layout.private_key, f"lago-{uuid[:8]}")
     with stage(world.observe, "create disks and seeds"):

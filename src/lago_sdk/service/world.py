@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import attrs
 
@@ -10,6 +11,7 @@ from lago_sdk.config import Config
 from lago_sdk.events import Observer
 from lago_sdk.ports import (
     Archives,
+    Barrier,
     Clock,
     Download,
     Feature,
@@ -48,6 +50,8 @@ class World:
     observe: Observer
     find_missing: Callable[[], Mapping[Feature, str]]
     """What the host lacks that VMs may ask for, and the packages that bring it."""
+    find_barrier: Callable[[Path], Barrier | None]
+    """Find what keeps the host's QEMU from a directory or file."""
     environ: Mapping[str, str]
     """Variables that paths of the init file may use."""
     cpus: int
