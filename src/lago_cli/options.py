@@ -102,3 +102,26 @@ def set_parameters(function: Callable[..., None], parameters: Sequence[inspect.P
     """Make *function* look as if it were declared with *parameters*, which typer parses."""
     function.__dict__["__signature__"] = inspect.Signature(parameters)
     function.__annotations__ = {item.name: item.annotation for item in parameters}
+
+
+TemplateRepoPath = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--template-repo-path",
+        metavar="FILE|URL",
+        help="A template repository to ask; may be given several times.",
+    ),
+]
+TemplateRepoName = Annotated[
+    str | None,
+    typer.Option(
+        "--template-repo-name",
+        metavar="NAME",
+        help="The repository of the directory template_repos to ask, by its name.",
+    ),
+]
+
+
+def template_arguments(paths: list[str] | None, name: str | None) -> dict[str, object]:
+    """Return the settings that the options of template repositories give."""
+    return {"template_repo_path": ",".join(paths) if paths else None, "template_repo_name": name}

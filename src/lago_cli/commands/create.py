@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lago_cli.options import TemplateRepoName, TemplateRepoPath, template_arguments
 from lago_cli.session import Session
 from lago_cli.tables import status_data, status_tables
 from lago_cli.verbs import new_family, verb
@@ -46,6 +47,8 @@ def init(
         bool, typer.Option("--set-current", help="Make it the current prefix.")
     ] = False,
     template_store: _TemplateStore = None,
+    template_repo_path: TemplateRepoPath = None,
+    template_repo_name: TemplateRepoName = None,
 ) -> None:
     """Make a prefix from an init file; nothing runs yet.
 
@@ -53,7 +56,10 @@ def init(
     """
     if initfile is None and workdir is not None:
         initfile, workdir = Path(workdir), None
-    session.set_arguments(template_store=template_store)
+    session.set_arguments(
+        template_store=template_store,
+        **template_arguments(template_repo_path, template_repo_name),
+    )
     chosen = _choose_workdir(session, workdir)
     prefix = _create(session, initfile or INIT_FILE, chosen)
     if set_current:
@@ -76,12 +82,17 @@ def up(
     ] = None,
     *,
     template_store: _TemplateStore = None,
+    template_repo_path: TemplateRepoPath = None,
+    template_repo_name: TemplateRepoName = None,
 ) -> None:
     """Bring up the lab of an init file: init, start and wait.
 
     Returns when every VM answers ssh. Run again it changes nothing and says so.
     """
-    session.set_arguments(template_store=template_store)
+    session.set_arguments(
+        template_store=template_store,
+        **template_arguments(template_repo_path, template_repo_name),
+    )
     prefix = _open_or_create(session, initfile)
     report = prefix.start()
     if report.started:

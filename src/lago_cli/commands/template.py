@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lago_cli.failures import MISTAKE
+from lago_cli.options import TemplateRepoName, TemplateRepoPath, template_arguments
 from lago_cli.output import Data, render_table
 from lago_cli.session import Session
 from lago_cli.units import format_size, parse_duration, parse_size
@@ -101,7 +102,13 @@ def info(session: Session, reference: _Reference) -> None:
     "lagoctl template fetch el8-base:v2",
     section="template",
 )
-def fetch(session: Session, reference: _Reference) -> None:
+def fetch(
+    session: Session,
+    reference: _Reference,
+    *,
+    template_repo_path: TemplateRepoPath = None,
+    template_repo_name: TemplateRepoName = None,
+) -> None:
     """Fetch a template from where it is published.
 
     That is a template repository, or a vendor's server by the catalogue. What is in the store
@@ -109,6 +116,7 @@ def fetch(session: Session, reference: _Reference) -> None:
     """
     from lago_sdk import fetch_template
 
+    session.set_arguments(**template_arguments(template_repo_path, template_repo_name))
     name, version = _split(reference)
     found = fetch_template(name, version, config=session.config, observer=session.observer)
     _write_one(session, found)
@@ -355,7 +363,12 @@ def export(
 
 
 @verb(_templates, "lagoctl template outdated", section="template")
-def outdated(session: Session) -> None:
+def outdated(
+    session: Session,
+    *,
+    template_repo_path: TemplateRepoPath = None,
+    template_repo_name: TemplateRepoName = None,
+) -> None:
     """List templates of which something newer is published.
 
     Asks the repositories and vendors that the templates in the store came from.
@@ -363,6 +376,7 @@ def outdated(session: Session) -> None:
     from lago_cli.templates import outdated_data, outdated_table
     from lago_sdk import list_outdated_templates
 
+    session.set_arguments(**template_arguments(template_repo_path, template_repo_name))
     found = list_outdated_templates(config=session.config, observer=session.observer)
     session.write([outdated_data(item) for item in found], outdated_table(found) if found else "")
     if not found:

@@ -10,6 +10,7 @@ from lago_sdk.adapters.qemu_img import QemuImg
 from lago_sdk.errors import ImageError, TemplateError
 from lago_sdk.events import Progress, ignore, stage
 from lago_sdk.templates.locations import Locations, show
+from lago_sdk.templates.recipes import RECIPES
 from lago_sdk.templates.sources import get_offer
 from lago_sdk.templates.store import TemplateStore
 from lago_sdk.templates.transfer import Transfer
@@ -88,7 +89,13 @@ class FetchedTemplates:
         found = self._store.find(name, version)
         if found is not None:
             return found
-        fetched = fetch_template(name, version, config=self._config, observer=self._observer)
+        try:
+            fetched = fetch_template(name, version, config=self._config, observer=self._observer)
+        except TemplateError as error:
+            if name not in RECIPES:
+                raise
+            hint = f"or make it: lagoctl template build {name}"
+            raise type(error)(error.message, hint=hint) from error
         return fetched.image
 
 
