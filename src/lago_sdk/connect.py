@@ -27,10 +27,10 @@ if TYPE_CHECKING:
         ImageBuilder,
         KeyTool,
         SSHTarget,
-        Templates,
     )
     from lago_sdk.service.layout import PrefixLayout
     from lago_sdk.templates.store import TemplateStore
+    from lago_sdk.templates.usage import MarkedTemplates
 
 PRIVATE = "private"
 """How a record spells the private host."""
@@ -71,6 +71,7 @@ def connect(
     from lago_sdk.adapters.seed_iso import SeedIso
 
     host = _create_host(layout, uuid=uuid, record=record, config=config)
+    templates = _open_templates(layout, uuid=uuid, config=config, observer=observer)
 
     def dial(address: str, port: int, timeout: float) -> socket.socket:
         return host.dial(address, port, timeout=timeout)
@@ -88,7 +89,8 @@ def connect(
         archives=ova,
         download=download,
         seeds=SeedIso(),
-        templates=_open_templates(layout, uuid=uuid, config=config, observer=observer),
+        templates=templates,
+        mark_used=templates.mark_image,
         leases=FileSubnetLeases(config.lease_dir),
         files=local_files(),
         keys=local_keys(),
@@ -111,7 +113,7 @@ def open_store(config: Config) -> TemplateStore:
 
 def _open_templates(
     layout: PrefixLayout, *, uuid: str, config: Config, observer: Observer
-) -> Templates:
+) -> MarkedTemplates:
     """Return where the templates of a prefix come from; what it gets is marked as used."""
     from lago_sdk.templates.fetch import FetchedTemplates
     from lago_sdk.templates.usage import MarkedTemplates

@@ -73,6 +73,19 @@ def test_what_a_live_prefix_uses_cannot_be_removed(own_store: Config, tmp_path: 
         Prefix.create(make_spec("layered"), workdir=tmp_path / "w", config=own_store)
 
 
+def test_a_prefix_that_was_moved_keeps_its_template(own_store: Config, tmp_path: Path) -> None:
+    prefix = Prefix.create(make_spec("tiny"), workdir=tmp_path / "w", config=own_store, keep=True)
+    prefix.close()
+    (tmp_path / "w").rename(tmp_path / "moved")
+    moved = Prefix.open(tmp_path / "moved", config=own_store)
+    try:
+        moved.start()
+        (use,) = get_template_info("tiny", config=own_store).users
+        assert use.prefix == moved.path
+    finally:
+        moved.destroy()
+
+
 def test_a_failed_creation_uses_nothing(own_store: Config, tmp_path: Path) -> None:
     spec = make_spec("tiny")
     disk = {"type": "file", "path": str(tmp_path / "nowhere.img"), "name": "more", "dev": "vdb"}

@@ -107,6 +107,7 @@ class Starter:
         seen = observe(self._plan, self._world.host)
         missing_nets = [net for net in nets if not seen.nets[net.name].is_active]
         stopped = {vm.name for vm in vms if not vm.is_remote and not seen.is_active(vm.name)}
+        self._mark_templates(vm for vm in vms if vm.name in stopped)
         self._start_nets(missing_nets)
         facts = self._world.host.facts()
 
@@ -121,6 +122,12 @@ class Starter:
             cancellation=self._cancellation,
         )
         return tuple(net.name for net in missing_nets), stopped
+
+    def _mark_templates(self, vms: Iterable[VMPlan]) -> None:
+        """Mark what is below the disks as used: by now the prefix may lie elsewhere."""
+        backings = (disk.backing for vm in vms for disk in vm.disks)
+        for image in {image.path: image for image in backings if image is not None}.values():
+            self._world.mark_used(image)
 
     def _start_host(self) -> None:
         host = self._world.host

@@ -9,6 +9,7 @@ import attrs
 
 from lago_sdk.config import Config
 from lago_sdk.events import Observer
+from lago_sdk.plan.models import Image
 from lago_sdk.ports import (
     Archives,
     Barrier,
@@ -41,6 +42,8 @@ class World:
     download: Download
     seeds: SeedTool
     templates: Templates
+    mark_used: Callable[[Image], None]
+    """Note that the prefix uses an image, where that is one of the template store."""
     leases: SubnetLeases
     files: Files
     keys: KeyTool

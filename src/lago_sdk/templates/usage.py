@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from lago_sdk.templates.store import TemplateStore
 
 _SCHEMA = 1
+_FRESH_SECONDS = 3600.0
+"""A prefix that was marked no longer ago than that is not marked again by a start."""
 _ATTEMPTS = 3
 """How often a template may be removed between being found and being marked."""
 
@@ -192,6 +194,19 @@ class MarkedTemplates:
         raise TemplateNotFoundError(
             f"the template {name!r} was removed from {self._store.path} while it was being used",
             hint="try again",
+        )
+
+    def mark_image(self, image: Image) -> None:
+        """Mark the template of *image* again, where it is one: the prefix may have been moved."""
+        template = self._store.find_by_path(Path(image.path))
+        if template is not None and not self._is_fresh(template):
+            self._mark(template)
+
+    def _is_fresh(self, template: Template) -> bool:
+        oldest = time.time() - _FRESH_SECONDS
+        return any(
+            use.uuid_path == self._uuid_path and use.since > oldest
+            for use in get_usage(self._store, template).users
         )
 
     def _mark(self, template: Template) -> bool:

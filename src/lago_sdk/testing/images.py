@@ -40,6 +40,12 @@ class FakeTemplates:
         self._names = None if names is None else frozenset(names)
         self._size = size
         self._metadata = dict(metadata or {})
+        self.marked: list[str] = []
+        """Paths of the images that starts have marked as used, in order."""
+
+    def mark_image(self, image: Image) -> None:
+        """See `World.mark_used`."""
+        self.marked.append(image.path)
 
     def find(self, name: str, version: str | None = None) -> Image | None:
         """See `Templates.find`."""

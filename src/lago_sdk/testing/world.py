@@ -172,6 +172,7 @@ def make_world(
         open_guest=FakeGuests(),
         observe=EventLog(),
         find_missing=dict,
+        mark_used=store.mark_image,
         find_barrier=lambda path: None,  # noqa: ARG005 - called by that name
         environ=dict(environ or {}),
         cpus=cpus,

@@ -52,6 +52,15 @@ def test_a_start_brings_up_the_host_then_nets_then_vms_then_waits(tmp_path):
     assert nets_up(prefix) == {"lan"}
 
 
+def test_a_start_marks_what_is_below_the_disks_it_starts_on(tmp_path):
+    prefix, world = make_lab(tmp_path)
+    prefix.start(["web"])
+    (path,) = world.templates.marked
+    assert path == prefix.plan.get_vm("web").disks[0].backing.path
+    prefix.start(["web"])
+    assert world.templates.marked == [path]
+
+
 def test_a_start_of_what_runs_changes_nothing(tmp_path):
     prefix, world = make_lab(tmp_path)
     prefix.start()

@@ -184,6 +184,31 @@ class TestMarkedTemplates:
         assert self.make(store, Racing()).get("base").path.endswith("/base/2/image.qcow2")
         assert get_usage(store, store.get_template("base", "2")).users
 
+    def test_a_prefix_that_was_moved_is_marked_where_it_is(self, store):
+        template = add(store)
+        mark(store, template, "before").unlink()
+        self.make(store).mark_image(template.image)
+        (use,) = get_usage(store, template).users
+        assert use.prefix.name == "default"
+
+    def test_a_fresh_mark_is_not_written_again(self, store):
+        template = add(store)
+        marked = self.make(store)
+        marked.mark_image(template.image)
+        registry = store.path / ".users/base/1.json"
+        before = registry.stat()
+        marked.mark_image(template.image)
+        assert registry.stat().st_ino == before.st_ino
+        record = json.loads(registry.read_text())
+        record["users"][0]["since"] -= 2 * 3600
+        registry.write_text(json.dumps(record))
+        marked.mark_image(template.image)
+        assert time.time() - get_usage(store, template).users[0].since < 60
+
+    def test_an_image_that_is_no_template_is_not_marked(self, store):
+        self.make(store).mark_image(Image(path="/elsewhere/disk.qcow2", size=1))
+        assert not store.path.exists()
+
     def test_what_always_disappears_is_an_error(self, store):
         class Gone:
             find = store.find
