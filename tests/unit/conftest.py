@@ -1,5 +1,7 @@
 """Options of the unit tests, and what all of them can do without."""
 
+import os
+
 import pytest
 
 
@@ -15,3 +17,10 @@ def pytest_addoption(parser):
 def no_wait_for_the_disk(monkeypatch):
     """Journals wait for the disk at each step, which takes a test a second and shows it nothing."""
     monkeypatch.setattr("os.fdatasync", lambda descriptor: None)
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch):
+    """Who runs the tests has settings and a template store that are none of their business."""
+    for name in [name for name in os.environ if name.startswith("LAGO_")]:
+        monkeypatch.delenv(name)

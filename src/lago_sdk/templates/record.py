@@ -92,7 +92,7 @@ def find_record(path: Path) -> Template | None:
             metadata=record["metadata"],
         )
         timestamp = float(record["timestamp"])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TemplateError(

@@ -60,8 +60,12 @@ class TemplateStore:
         Raises:
             TemplateError: A record cannot be read.
         """
-        pattern = f"{check_name(name)}/*/{RECORD}" if name is not None else f"*/*/{RECORD}"
-        records = [path for path in self.path.glob(pattern) if is_name(path.parts[-3])]
+        names = _list_names(self.path) if name is None else (check_name(name),)
+        records = [
+            self.path / name / version / RECORD
+            for name in names
+            for version in _list_names(self.path / name)
+        ]
         templates = [found for path in records if (found := find_record(path)) is not None]
         return tuple(sorted(templates, key=lambda x: (x.name, -x.timestamp, x.version)))
 
@@ -206,3 +210,17 @@ class TemplateStore:
             return TemplateNotFoundError(message, hint=f"make it: lagoctl template build {name}")
         names = {template.name for template in self.list()} | set(RECIPES)
         return TemplateNotFoundError(message, hint=suggest(name, names))
+
+
+def _list_names(directory: Path) -> tuple[str, ...]:
+    """Return what in a directory can be the name or version of a template.
+
+    Others may remove it meanwhile, which globbing would not bear.
+    """
+    try:
+        return tuple(entry.name for entry in directory.iterdir() if is_name(entry.name))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        message = f"cannot read the template store {directory}: {error.strerror}"
+        raise TemplateError(message) from error

@@ -67,6 +67,16 @@ def test_a_store_that_does_not_exist_is_empty(store):
     assert not store.path.exists()
 
 
+def test_other_files_in_the_store_are_no_templates(store):
+    added = add(store)
+    (store.path / "README").write_text("mine")
+    (store.path / "base" / "notes").write_text("mine")
+    (store.path / "empty").mkdir()
+    assert store.list() == (added,)
+    assert store.list("README") == ()
+    assert store.find("base", "notes") is None
+
+
 def test_a_version_that_is_in_use_is_never_replaced(store):
     first = add(store, content=b"one", timestamp=1.0)
     assert add(store, content=b"two", timestamp=2.0) == first
