@@ -17,7 +17,10 @@ readonly PYTHON_PACKAGES=(python3 python3-libvirt python3-venv)
 # What the binding is built with for another Python than Debian's.
 readonly BUILD_PACKAGES=(gcc libc6-dev libvirt-dev pkg-config)
 # What only tests use.
-readonly TEST_PACKAGES=(dropbear-bin libvirt-clients openssh-client openssh-server)
+readonly TEST_PACKAGES=(
+    acl dropbear-bin gnupg libguestfs-tools libvirt-clients linux-image-cloud-amd64 mmdebstrap
+    openssh-client openssh-server ovmf swtpm swtpm-tools xz-utils
+)
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -438,7 +438,10 @@ def test_settings_give_users_and_passwords_where_the_file_has_none(tmp_path, hos
         assert prefix.spec.get_vm("solo").root_password is None
 
 
+# Its appliance takes a minute under emulation and reads the kernel in /boot: once is enough.
 @pytest.mark.slow
+@pytest.mark.root_only
+@pytest.mark.private_only
 def test_builders_run_in_order_and_let_the_key_in(make_prefix, tiny):
     steps = [
         {"virt-customize": {"write": ["/root/built:first"], "ssh-inject": ""}},
@@ -453,7 +456,10 @@ def test_builders_run_in_order_and_let_the_key_in(make_prefix, tiny):
     )
 
 
+# Its appliance takes a minute under emulation and reads the kernel in /boot: once is enough.
 @pytest.mark.slow
+@pytest.mark.root_only
+@pytest.mark.private_only
 def test_a_build_that_fails_leaves_nothing(tmp_path, config, tiny):
     disk = {"type": "template", "template_name": tiny}
     disk["build"] = [{"virt-customize": {"no-such-option": ""}}]
