@@ -29,6 +29,9 @@ from lago_sdk import (
     list_templates,
 )
 
+# One large lab, on the host that most people have; what differs on others has tests of its own.
+pytestmark = [pytest.mark.functional, pytest.mark.root_only, pytest.mark.private_only]
+
 INIT_FILE = """\
 nets:
   lan:
@@ -440,8 +443,6 @@ def test_settings_give_users_and_passwords_where_the_file_has_none(tmp_path, hos
 
 # Its appliance takes a minute under emulation and reads the kernel in /boot: once is enough.
 @pytest.mark.slow
-@pytest.mark.root_only
-@pytest.mark.private_only
 def test_builders_run_in_order_and_let_the_key_in(make_prefix, tiny):
     steps = [
         {"virt-customize": {"write": ["/root/built:first"], "ssh-inject": ""}},
@@ -458,8 +459,6 @@ def test_builders_run_in_order_and_let_the_key_in(make_prefix, tiny):
 
 # Its appliance takes a minute under emulation and reads the kernel in /boot: once is enough.
 @pytest.mark.slow
-@pytest.mark.root_only
-@pytest.mark.private_only
 def test_a_build_that_fails_leaves_nothing(tmp_path, config, tiny):
     disk = {"type": "template", "template_name": tiny}
     disk["build"] = [{"virt-customize": {"no-such-option": ""}}]

@@ -23,7 +23,7 @@ from lago_sdk import (
 )
 from lago_sdk.adapters.access import User, _list_steps, find_blocking
 
-pytestmark = [pytest.mark.functional, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.functional, pytest.mark.root_only, pytest.mark.timeout(300)]
 
 SMALL = {"memory": 192, "vcpu": 1, "nics": [{"net": "lan"}]}
 NETS = {"lan": {"dhcp": {"start": 100, "end": 254}}}

@@ -23,7 +23,7 @@ from lago_sdk.render.network import render_network
 from lago_sdk.state import NetState
 from unit.render.libvirt_cases import NETS_OF_VMS, NO_ADDRESSES, PREFIX_UUID, TCG, VMS
 
-pytestmark = pytest.mark.functional
+pytestmark = [pytest.mark.functional, pytest.mark.root_only, pytest.mark.private_only]
 
 GOLDEN = Path(__file__).parents[1] / "unit" / "render" / "golden"
 DOMAINS = sorted(path.stem for path in GOLDEN.glob("domain-*.xml"))

@@ -30,13 +30,14 @@ def allocate_devices(
     """Decide device name and bus of each disk of a VM, in order.
 
     A written ``dev`` is kept and tells the bus where that is not written: ``vd`` virtio, ``sd``
-    virtio-scsi, ``hd`` IDE. Without either, a CD-ROM goes to virtio-scsi and anything else to virtio.
+    virtio-scsi, ``hd`` IDE. Without either, a CD-ROM goes to virtio-scsi, all else to virtio.
 
     Args:
         disks: The disks of one VM.
         has_ide: Whether the machine has an IDE controller (``pc`` has, ``q35`` has not). Where it
-            has none, IDE disks are put on SATA, and CD-ROMs on virtio-scsi, under the ``sd`` name of the same letter or, where
-            that is taken, the next free one; guests name disks of both kinds ``sd`` anyway.
+            has none, IDE disks are put on SATA, and CD-ROMs on virtio-scsi, under the ``sd`` name
+            of the same letter or, where that is taken, the next free one; guests name disks of
+            both kinds ``sd`` anyway.
     """
     buses = [_find_bus(disk) for disk in disks]
     names: list[str | None] = [disk.dev for disk in disks]

@@ -261,9 +261,10 @@ class _Composer:
         frame.key_marks[key] = event.start_mark
 
     def _tell_duplicate(self, key: str, first: Mark, mark: Mark) -> None:
+        message = f"the key {key!r} is here twice; the one on line {first.line} has no effect"
         self.composed.problems.append(
             Problem(
-                message=f"the key {key!r} is here twice; the one on line {first.line} has no effect",
+                message=message,
                 path=tuple(frame.step for frame in self._stack),
                 hint="keep one of them",
                 severity=Severity.WARNING,

@@ -51,7 +51,8 @@ def _attach(head: str, item: object) -> list[str]:
 
 
 def _is_block(value: object) -> bool:
-    return isinstance(value, (Mapping, Sequence)) and not isinstance(value, (str, bytes)) and bool(value)
+    is_text = isinstance(value, (str, bytes))
+    return isinstance(value, (Mapping, Sequence)) and not is_text and bool(value)
 
 
 def _key(key: str) -> str:
