@@ -36,6 +36,7 @@ class LibvirtHypervisor:
         self._owners: dict[str, str | None] = {}
         """The prefix of each domain and network by its libvirt uuid: a tag never changes."""
         self._lock = threading.Lock()
+        self._defining = threading.Lock()
 
     def version(self) -> int:
         """See `Hypervisor.version`."""
@@ -85,7 +86,9 @@ class LibvirtHypervisor:
             if domain is not None and domain.isActive():
                 return
             is_new = domain is None
-            domain = connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+            # libvirtd (9.0) may fail to read its schema for two requests at the same time.
+            with self._defining:
+                domain = connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
             try:
                 domain.create()
             except libvirt.libvirtError as error:
