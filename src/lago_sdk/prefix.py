@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lago_sdk.events import Observer
     from lago_sdk.plan.models import Plan
     from lago_sdk.ports import Guest
+    from lago_sdk.service.context import PrefixContext
     from lago_sdk.service.start import StartReport
     from lago_sdk.service.status import Observation, PrefixStatus
     from lago_sdk.service.store import PrefixRecord, PrefixStore
@@ -315,7 +316,7 @@ class Prefix:
         """
         from lago_sdk.service.start import Starter
 
-        with self._changing("start"):
+        with self.changing("start"):
             if not self.is_complete:
                 self._complete(self.spec)
             starter = Starter(
@@ -336,7 +337,7 @@ class Prefix:
         """
         from lago_sdk.service.stop import stop_vms
 
-        with self._changing("stop"):
+        with self.changing("stop"):
             names = list_names(vms)
             self._guests.forget(names)
             return stop_vms(self.plan, names, world=self._world, journal=self._journal)
@@ -355,7 +356,7 @@ class Prefix:
         """
         from lago_sdk.service.stop import shut_down_vms
 
-        with self._changing("shut down"):
+        with self.changing("shut down"):
             names = list_names(vms)
             stopped = shut_down_vms(
                 self.plan,
@@ -374,7 +375,7 @@ class Prefix:
 
         if not self._layout.path.exists():
             return
-        with self._changing("destroy"):
+        with self.changing("destroy"):
             self._remove()
         Workdir(self._layout.path.parent).remove_if_empty()
 
@@ -390,7 +391,7 @@ class Prefix:
         Raises:
             LockedError: Somebody is still creating it.
         """
-        with self._changing("remove the unfinished prefix"):
+        with self.changing("remove the unfinished prefix"):
             if not self.is_complete:
                 self._remove()
 
@@ -413,6 +414,23 @@ class Prefix:
         self._world.host.close()
 
     # -- for the handles -------------------------------------------------------------------
+
+    @cached_property
+    def context(self) -> PrefixContext:
+        """What services of its VMs and nets work with.
+
+        Raises:
+            WorkdirError: The creation was cut off before there was a plan.
+        """
+        from lago_sdk.service.context import PrefixContext
+
+        return PrefixContext(
+            plan=self.plan,
+            layout=self._layout,
+            world=self._world,
+            journal=self._journal,
+            guests=self._guests,
+        )
 
     def get_state(self, vm: str) -> VMState:
         """Return the state of the VM *vm* now."""
@@ -468,7 +486,7 @@ class Prefix:
         )
 
     @contextmanager
-    def _changing(self, purpose: str) -> Iterator[None]:
+    def changing(self, purpose: str) -> Iterator[None]:
         """Keep other processes from changing the prefix at the same time."""
         if not self._layout.path.is_dir():
             raise PrefixNotFoundError(f"the prefix {str(self.path)!r} is gone")

@@ -39,11 +39,12 @@ ALLOWED: dict[str, set[str]] = {
     "templates": WORDS | {"adapters", "config", "codec"},
     "connect": WORDS | {"config", "service", "adapters", "templates"},
     "prefix": WORDS | {"config", "service", "connect", "codec", "vm", "net", "workdir"},
-    "vm": WORDS | {"service", "prefix"},
-    "net": WORDS | {"service", "prefix"},
+    "handles": WORDS | {"service"},
+    "vm": WORDS | {"service", "prefix", "handles"},
+    "net": WORDS | {"service", "prefix", "handles"},
     "workdir": WORDS | {"config", "service", "connect", "prefix"},
     "verbs": WORDS | {"config", "service", "connect", "templates", "codec", "alloc"},
-    "notebook": WORDS | {"prefix", "vm", "net", "service"},
+    "notebook": WORDS | {"prefix", "vm", "net", "service", "handles"},
     "testing": WORDS | {"config", "prefix", "vm", "net", "workdir", "service", "codec", "render"},
 }
 """Room of lago_sdk -> rooms it may import from, besides itself."""

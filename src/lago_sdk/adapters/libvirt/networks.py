@@ -1,0 +1,76 @@
+"""libvirt's networks behind the `Networks` port."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lago_sdk.adapters.libvirt.errors import Reason, tolerated
+from lago_sdk.adapters.libvirt.part import GONE, Part, is_active, parse_name
+from lago_sdk.state import NetState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class LibvirtNetworks(Part):
+    """The networks of a libvirtd, as a `lago_sdk.ports.Networks`."""
+
+    def list_networks(self, prefix_uuid: str) -> Mapping[str, NetState]:
+        """See `Hypervisor.list_networks`."""
+        import libvirt
+
+        states = {
+            NetState.UP: libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE,
+            NetState.DOWN: libvirt.VIR_CONNECT_LIST_NETWORKS_INACTIVE,
+        }
+        with self._doing("list networks") as connection:
+            return {
+                network.name(): state
+                for state, flag in states.items()
+                for network in connection.listAllNetworks(flag)
+                if self._find_owner(network) == prefix_uuid
+            }
+
+    def find_network(self, name: str) -> NetState | None:
+        """See `Hypervisor.find_network`."""
+        with self._doing(f"look at network {name!r}") as connection, tolerated(Reason.ABSENT):
+            return NetState.UP if connection.networkLookupByName(name).isActive() else NetState.DOWN
+        return None
+
+    def create_network(self, xml: str) -> None:
+        """See `Hypervisor.create_network`.
+
+        One that is active is left alone; a new one that does not start is forgotten again.
+        """
+        import libvirt
+
+        name = parse_name(xml)
+        with self._doing(f"start network {name!r}") as connection:
+            network = _find_network(connection, name)
+            if network is not None and network.isActive():
+                return
+            is_new = network is None
+            network = connection.networkDefineXML(xml)
+            try:
+                network.create()
+            except libvirt.libvirtError as error:
+                if is_active(network):
+                    return
+                if is_new:
+                    with tolerated(*GONE):
+                        network.undefine()
+                raise error
+
+    def remove_network(self, name: str) -> None:
+        """See `Hypervisor.remove_network`."""
+        with self._doing(f"remove network {name!r}") as connection, tolerated(Reason.ABSENT):
+            network = connection.networkLookupByName(name)
+            with tolerated(*GONE):
+                network.destroy()
+            network.undefine()
+
+
+def _find_network(connection: Any, name: str) -> Any:
+    with tolerated(Reason.ABSENT):
+        return connection.networkLookupByName(name)
+    return None

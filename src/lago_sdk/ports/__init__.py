@@ -1,0 +1,39 @@
+"""What the services need of the world, as narrow Protocols.
+
+Adapters implement them, ``connect.py`` wires them, ``testing/`` ships fakes of each. A service
+that takes a port never knows which it got. Each module holds the ports of one part of the world;
+all names are found here.
+"""
+
+from __future__ import annotations
+
+from lago_sdk.ports.domains import DomainInfo, Domains
+from lago_sdk.ports.guest import Guest, SSHTarget
+from lago_sdk.ports.host import Host, HostKind
+from lago_sdk.ports.hypervisor import Hypervisor
+from lago_sdk.ports.images import Archives, Download, ImageBuilder, ImageTool, Templates
+from lago_sdk.ports.networks import Networks
+from lago_sdk.ports.tools import Barrier, Clock, Feature, Files, KeyTool, SeedTool, SubnetLeases
+
+__all__ = [
+    "Archives",
+    "Barrier",
+    "Clock",
+    "DomainInfo",
+    "Domains",
+    "Download",
+    "Feature",
+    "Files",
+    "Guest",
+    "Host",
+    "HostKind",
+    "Hypervisor",
+    "ImageBuilder",
+    "ImageTool",
+    "KeyTool",
+    "Networks",
+    "SSHTarget",
+    "SeedTool",
+    "SubnetLeases",
+    "Templates",
+]

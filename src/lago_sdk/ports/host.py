@@ -1,0 +1,79 @@
+"""Where a prefix runs."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+    from lago_sdk.plan.facts import HostFacts, Taken
+    from lago_sdk.ports.hypervisor import Hypervisor
+    from lago_sdk.results import CommandResult
+
+
+class HostKind(enum.Enum):
+    """Where a prefix runs."""
+
+    PRIVATE = "private"
+    SYSTEM = "system"
+    REMOTE = "remote"
+
+
+class Host(Protocol):
+    """The machine, or the part of it, that a prefix runs on."""
+
+    @property
+    def kind(self) -> HostKind:
+        """Which sort of host this is."""
+
+    def is_up(self) -> bool:
+        """Whether it can run VMs at once; a private host is up between `start` and `end`."""
+
+    def start(self) -> None:
+        """Bring it up; does nothing when it is up.
+
+        Raises:
+            HostError: It cannot be brought up; the hint says what to install or allow.
+        """
+
+    def end(self) -> None:
+        """Take down what `start` made, with everything that runs in it; idempotent."""
+
+    def facts(self) -> HostFacts:
+        """What domains on this host depend on."""
+
+    def taken(self) -> Taken:
+        """What others use already; empty on a private host."""
+
+    def hypervisor(self) -> Hypervisor:
+        """The open connection to its libvirtd.
+
+        Raises:
+            HostError: The host is not up, or its libvirtd does not answer.
+        """
+
+    def dial(self, address: str, port: int, *, timeout: float) -> socket.socket:
+        """Return a socket connected to *address* in the prefix's networks.
+
+        Args:
+            address: IPv4 or IPv6 address.
+            port: TCP port.
+            timeout: Seconds for the connection; the socket itself has no timeout.
+
+        Raises:
+            OSError: As ``socket.create_connection``.
+        """
+
+    def run(self, argv: Sequence[str], *, timeout: float | None = 60.0) -> CommandResult:
+        """Run a command in the prefix's networks.
+
+        Raises:
+            MissingToolError: The program is not installed.
+            ToolError: No end within *timeout* seconds.
+        """
+
+    def close(self) -> None:
+        """Close our connections; what runs keeps running."""
