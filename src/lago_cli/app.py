@@ -31,6 +31,10 @@ _FAMILIES = {
         "set-current": "Make a prefix the one that verbs work on.",
     },
     "shell": {"shell": "Open a shell in a guest, or run a command or script there."},
+    "tools": {
+        "ssh-config": "Print how ssh, scp, rsync and editors log in to the VMs.",
+        "ansible-hosts": "Print the VMs as an Ansible inventory.",
+    },
     "check": {
         "validate": "Check init files and print every problem, as compilers do.",
         "plan": "Show what a lab would be, without making anything.",

@@ -1,5 +1,6 @@
 """One run of a verb: its settings, its output, and what becomes of its errors."""
 
+import dataclasses
 import sys
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from lago_cli.output import Data
     from lago_cli.progress import ProgressLines
     from lago_sdk import Config, Prefix, Workdir
+
+_HOSTS = frozenset({"auto", "private", "system"})
 
 
 class Session:
@@ -53,6 +56,17 @@ class Session:
 
         quiet = LogLevel.WARNING if self.options.quiet else LogLevel.INFO
         return ProgressLines(level=(self.options.loglevel or quiet).value)
+
+    def take_host(self) -> str | None:
+        """Return the VM that ``--host`` names, for a verb that Ansible calls so.
+
+        Where it names a kind of host it stays the setting it is.
+        """
+        name = self.options.host
+        if name is None or name in _HOSTS or "://" in name:
+            return None
+        self.options = dataclasses.replace(self.options, host=None)
+        return name
 
     # -- where -----------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,6 +101,7 @@ def connect(
         find_missing=lambda: _find_missing(record),
         find_barrier=lambda path: _find_barrier(path, record),
         environ=local_environ(),
+        proxy=local_proxy(),
         cpus=os.cpu_count() or 1,
     )
 
@@ -152,6 +154,17 @@ def local_environ() -> dict[str, str]:
 def local_clock() -> Clock:
     """Return the machine's clock."""
     return time
+
+
+def local_proxy() -> tuple[str, ...]:
+    """Return the command that connects other programs to guests on private hosts."""
+    from importlib.util import find_spec
+
+    found = find_spec("lago_sdk.proxy")
+    assert found is not None
+    assert found.origin is not None
+    # Neither the caller's directory nor his environment can lead it astray.
+    return (sys.executable, "-I", "-S", found.origin)
 
 
 def _create_builders(record: PrefixRecord) -> dict[str, ImageBuilder]:

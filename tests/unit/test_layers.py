@@ -44,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "net": WORDS | {"service", "prefix", "handles"},
     "workdir": WORDS | {"config", "service", "connect", "prefix"},
     "verbs": WORDS | {"config", "service", "connect", "templates", "codec", "alloc"},
+    "proxy": set(),
     "notebook": WORDS | {"prefix", "vm", "net", "service", "handles"},
     "testing": WORDS | {"config", "prefix", "vm", "net", "workdir", "service", "codec", "render"},
 }
@@ -56,6 +57,7 @@ TYPES_ONLY = {
     ("errors", "spec"),
     ("verbs", "adapters"),
     ("prefix", "adapters"),
+    ("prefix", "render"),
     ("vm", "prefix"),
     ("net", "prefix"),
 }
@@ -106,7 +108,7 @@ ENVIRONMENT = {
 }
 """Who may look at the environment inside a function; nobody may at import."""
 
-PROGRAMS = ("lago_sdk/adapters/hosts/supervisor.py",)
+PROGRAMS = ("lago_sdk/adapters/hosts/supervisor.py", "lago_sdk/proxy.py")
 """Run as programs of their own: they have an argv and an exit code."""
 
 

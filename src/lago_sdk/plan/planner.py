@@ -110,8 +110,8 @@ def _plan_vms(
                 console_log=f"logs/{_add_stem(logs, vm.name)}.console.log",
                 hostname=vm.name,
                 dns_domain=find_dns_domain(nets[net].spec, is_management=True) if net else None,
-                distro=vm.distro or _find_fact(disks, "distro"),
-                ssh_user=vm.ssh_user or _find_fact(disks, "ssh-user") or "root",
+                distro=vm.distro or find_fact(disks, "distro"),
+                ssh_user=vm.ssh_user or find_fact(disks, "ssh-user") or "root",
             )
         )
     return tuple(plans)
@@ -129,7 +129,7 @@ def _find_bootstrap(vm: VMSpec) -> Bootstrap:
     return Bootstrap.NONE if vm.vm_provider == REMOTE_PROVIDER else Bootstrap.SEED
 
 
-def _find_fact(disks: Sequence[DiskPlan], key: str) -> str | None:
+def find_fact(disks: Sequence[DiskPlan], key: str) -> str | None:
     """Return a fact of the first disk; what the spec says of the disk wins over its template."""
     if not disks:
         return None

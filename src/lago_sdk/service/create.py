@@ -15,6 +15,7 @@ from lago_sdk.service.disks import create_disk
 from lago_sdk.service.parallel import run_parallel
 from lago_sdk.service.planning import decide_plan
 from lago_sdk.service.seeds import create_seed
+from lago_sdk.service.ssh_config import try_write_ssh_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +73,7 @@ def create_prefix(
             create_seed(vm, plan=plan, public_key=public_key, layout=layout, world=world)
     with journal.step("copy scripts"):
         copy_scripts(plan, layout=layout, world=world)
+    try_write_ssh_config(plan, layout=layout, world=world)
     world.files.write_atomic(layout.initialized, b"")
     return plan
 

@@ -65,6 +65,11 @@ class PrefixLayout:
         return self.path / "known_hosts"
 
     @property
+    def ssh_config(self) -> Path:
+        """How OpenSSH's programs log in to the guests."""
+        return self.path / "ssh_config"
+
+    @property
     def images(self) -> Path:
         """Disks and seeds."""
         return self.path / "images"

@@ -20,6 +20,7 @@ from lago_sdk.service.features import check_bridges, check_features
 from lago_sdk.service.parallel import Cancellation, run_parallel
 from lago_sdk.service.reach import answers_ssh, boot_timeout, wait_for_ssh
 from lago_sdk.service.select import select_nets, select_vms
+from lago_sdk.service.ssh_config import try_write_ssh_config
 from lago_sdk.service.status import observe
 from lago_sdk.state import NetState
 
@@ -103,6 +104,8 @@ class Starter:
         self, vms: tuple[VMPlan, ...], nets: tuple[NetPlan, ...]
     ) -> tuple[tuple[str, ...], set[str]]:
         check_features((vm.spec for vm in vms), self._world.find_missing)
+        # By now the prefix, or our interpreter, may lie elsewhere.
+        try_write_ssh_config(self._plan, layout=self._layout, world=self._world)
         self._start_host()
         seen = observe(self._plan, self._world.host)
         missing_nets = [net for net in nets if not seen.nets[net.name].is_active]

@@ -57,5 +57,7 @@ class World:
     """Find what keeps the host's QEMU from a directory or file."""
     environ: Mapping[str, str]
     """Variables that paths of the init file may use."""
+    proxy: tuple[str, ...] = ()
+    """Command by which other programs of this machine reach the networks of a private host."""
     cpus: int
     """Processors of the host; boots under emulation are bounded by it."""

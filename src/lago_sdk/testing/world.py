@@ -175,6 +175,7 @@ def make_world(
         mark_used=store.mark_image,
         find_barrier=lambda path: None,  # noqa: ARG005 - called by that name
         environ=dict(environ or {}),
+        proxy=("/fake/proxy",),
         cpus=cpus,
     )
 
