@@ -23,10 +23,10 @@ InventoryFormat: TypeAlias = Literal["ini", "yaml", "json"]
 _INVALID = re.compile(r"\W", re.ASCII)
 _RESERVED = frozenset({"all", "ungrouped", "_meta"})
 """Groups that Ansible has already, and the key beside groups in a dynamic inventory."""
-_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@:+-]*")
-_LITERALS = frozenset({"True", "False", "None"})
-_TEXT = re.compile(r"-?[A-Za-z_/%][^'\"()\\#\n\r]*")
-"""What Python reads no literal from."""
+_PLAIN = re.compile(r"[A-Za-z_/][\w/.@:+-]*|\d+(\.\d+){3}|[\da-f]+:[\da-f:]+", re.ASCII)
+_TEXT = re.compile(r"[%-]?[A-Za-z_/(][^\"\\#\n\r]*")
+"""What no Python literal looks like, but those below."""
+_LITERAL = re.compile(r"True|False|None|set\(\)|[bru]{1,2}'.*", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\{[{%#]")
 _GROUPS = "lago_groups"
 
@@ -178,10 +178,11 @@ def _ini(value: object) -> str:
     text = str(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return text
-    if isinstance(value, str) and _PLAIN.fullmatch(text) and text not in _LITERALS:
-        return text
-    if isinstance(value, str) and _TEXT.fullmatch(text) and text not in _LITERALS:
-        return f'"{text}"'
+    if isinstance(value, str) and not _LITERAL.fullmatch(text):
+        if _PLAIN.fullmatch(text):
+            return text
+        if _TEXT.fullmatch(text):
+            return f'"{text}"'
     escaped = repr(value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

@@ -62,6 +62,7 @@ class Inventory:
         named = (keys,) if isinstance(keys, str) else keys
         self._keys = DEFAULT_KEYS if named is None else tuple(named)
         self._facts = {vm.name: describe_vm(vm) for vm in context.plan.vms}
+        self._numbers = {vm.name: number for number, vm in enumerate(context.plan.vms)}
         for key in self._keys if named is not None else ():
             _check_key(key, tuple(self._facts.values()))
 
@@ -114,12 +115,12 @@ class Inventory:
     def _describe(self, vm: VMPlan) -> InventoryHost:
         by_key = list_groups(self._facts[vm.name], self._keys)
         groups = tuple(dict.fromkeys((*by_key, *vm.spec.groups)))
-        variables = describe_login(vm, self._context)
+        variables = describe_login(vm, self._numbers[vm.name], self._context)
         return InventoryHost(name=vm.name, groups=groups, variables=variables)
 
 
-def describe_login(vm: VMPlan, context: PrefixContext) -> dict[str, object]:
-    """Return the variables by which Ansible logs in to *vm*.
+def describe_login(vm: VMPlan, number: int, context: PrefixContext) -> dict[str, object]:
+    """Return the variables by which Ansible logs in to *vm*, the prefix's VM number *number*.
 
     Raises:
         VMError: It has no address.
@@ -129,11 +130,12 @@ def describe_login(vm: VMPlan, context: PrefixContext) -> dict[str, object]:
         "ansible_host": target.address,
         "ansible_port": target.port,
         "ansible_user": target.user,
-        "ansible_ssh_private_key_file": str(context.layout.private_key),
+        # Handed to ssh as it is, which sees a token in each "%".
+        "ansible_ssh_private_key_file": str(context.layout.private_key).replace("%", "%%"),
         "ansible_ssh_common_args": shlex.join(["-F", str(context.layout.ssh_config)]),
-        # Ansible keeps connections by address, port and user only: those of two labs with the
-        # same addresses must not be taken for each other.
-        "ansible_control_path": f"%(directory)s/{context.plan.uuid[:8]}-%%h-%%p-%%r",
+        # Ansible keeps connections by address, port and user: those of two labs with the same
+        # addresses must not be taken for each other. The path of a socket has to be short.
+        "ansible_control_path": f"%(directory)s/{context.plan.uuid[:8]}-{number}-%%p-%%r",
     }
     python = find_python(vm.disks)
     if python is not None:
