@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lago_sdk.ports import Guest
     from lago_sdk.render.ansible import InventoryFormat
     from lago_sdk.service.context import PrefixContext
+    from lago_sdk.service.deploy import DeployReport
     from lago_sdk.service.start import StartReport
     from lago_sdk.service.status import Observation, PrefixStatus
     from lago_sdk.service.store import PrefixRecord, PrefixStore
@@ -320,14 +321,7 @@ class Prefix:
         with self.changing("start"):
             if not self.is_complete:
                 self._complete(self.spec)
-            starter = Starter(
-                self.plan,
-                layout=self._layout,
-                world=self._world,
-                journal=self._journal,
-                guests=self._guests,
-            )
-            report = starter.start(list_names(vms))
+            report = Starter(self.context).start(list_names(vms))
             self._journal.clear()
             return report
 
@@ -341,7 +335,7 @@ class Prefix:
         with self.changing("stop"):
             names = list_names(vms)
             self._guests.forget(names)
-            return stop_vms(self.plan, names, world=self._world, journal=self._journal)
+            return stop_vms(self.context, names)
 
     def shutdown(
         self, vms: str | Iterable[str] | None = None, *, timeout: float | None = None
@@ -359,16 +353,33 @@ class Prefix:
 
         with self.changing("shut down"):
             names = list_names(vms)
-            stopped = shut_down_vms(
-                self.plan,
-                names,
-                timeout=self._world.config.shutdown_timeout if timeout is None else timeout,
-                world=self._world,
-                journal=self._journal,
-                guests=self._guests,
-            )
+            seconds = self._world.config.shutdown_timeout if timeout is None else timeout
+            stopped = shut_down_vms(self.context, names, timeout=seconds)
             self._guests.forget(names)
             return stopped
+
+    def deploy(
+        self, vms: str | Iterable[str] | None = None, *, timeout: float | None = None
+    ) -> DeployReport:
+        """Run the deploy scripts of VMs (all for ``None``) in their guests.
+
+        The scripts of a VM run in their order, in the login directory of its ssh user; VMs are
+        deployed at the same time. Each line of output is an `lago_sdk.Output` event, and all of
+        it is kept in ``logs/<vm>.deploy.log``. VMs without scripts are left alone.
+
+        Args:
+            vms: Names of VMs.
+            timeout: Seconds each script may take; for ever when ``None``.
+
+        Raises:
+            VMNotRunningError: A VM that has scripts is not running; nothing was run.
+            DeployError: A script failed; the later ones of its VM were not run.
+            CommandTimeoutError: A script did not end in time.
+            ExceptionGroup: Several VMs failed.
+        """
+        from lago_sdk.service.deploy import deploy_vms
+
+        return deploy_vms(self.context, list_names(vms), timeout=timeout)
 
     def destroy(self) -> None:
         """Remove the prefix for good: VMs, nets, host, leases and files. Idempotent."""

@@ -28,12 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from lago_sdk.plan.facts import HostFacts
-    from lago_sdk.plan.models import NetPlan, Plan, VMPlan
+    from lago_sdk.plan.models import NetPlan, VMPlan
     from lago_sdk.ports import Hypervisor
-    from lago_sdk.service.guests import Guests
-    from lago_sdk.service.journal import Journal
-    from lago_sdk.service.layout import PrefixLayout
-    from lago_sdk.service.world import World
+    from lago_sdk.service.context import PrefixContext
 
 _NETS_AT_ONCE = 4
 
@@ -59,20 +56,12 @@ class StartReport:
 class Starter:
     """One start of some VMs of a prefix; used once."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        *,
-        layout: PrefixLayout,
-        world: World,
-        journal: Journal,
-        guests: Guests,
-    ) -> None:
-        self._plan = plan
-        self._layout = layout
-        self._world = world
-        self._journal = journal
-        self._guests = guests
+    def __init__(self, context: PrefixContext) -> None:
+        self._plan = context.plan
+        self._layout = context.layout
+        self._world = context.world
+        self._journal = context.journal
+        self._guests = context.guests
         self._undo: list[Callable[[], None]] = []
         self._cancellation = Cancellation()
 

@@ -14,9 +14,8 @@ from lago_sdk.service.status import is_ended, observe
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lago_sdk.plan.models import Plan, VMPlan
-    from lago_sdk.service.guests import Guests
-    from lago_sdk.service.journal import Journal
+    from lago_sdk.plan.models import VMPlan
+    from lago_sdk.service.context import PrefixContext
     from lago_sdk.service.layout import PrefixLayout
     from lago_sdk.service.world import World
 
@@ -25,9 +24,7 @@ _POLL = 0.1
 """Seconds between looks at a domain that is shutting down."""
 
 
-def stop_vms(
-    plan: Plan, names: Iterable[str] | None, *, world: World, journal: Journal
-) -> tuple[str, ...]:
+def stop_vms(context: PrefixContext, names: Iterable[str] | None) -> tuple[str, ...]:
     """Power off VMs at once, then the nets nobody uses any more, then an idle private host.
 
     Returns:
@@ -38,18 +35,19 @@ def stop_vms(
         HypervisorError: A VM or net cannot be stopped; the others are.
         ExceptionGroup: Several VMs cannot.
     """
+    plan, world = context.plan, context.world
     vms = select_vms(plan, names)
     if is_ended(world.host):
         if len(vms) == len(plan.vms):
             # Whatever outlived a libvirtd that died: nobody can ask it, but it can be ended.
-            _end_host(world, journal)
+            _end_host(context)
         return ()
     seen = observe(plan, world.host)
     running = tuple(vm for vm in vms if seen.is_active(vm.name))
-    hypervisor = world.host.hypervisor()
+    hypervisor = context.hypervisor
 
     def stop_vm(vm: VMPlan) -> None:
-        with journal.step("stop", vm.name):
+        with context.journal.step("stop", vm.name):
             hypervisor.end_domain(vm.domain)
 
     if running:
@@ -61,12 +59,13 @@ def stop_vms(
                 message="several VMs did not stop",
                 keep_going=True,
             )
-    release_nets(plan, world=world, journal=journal)
+    release_nets(context)
     return tuple(vm.name for vm in running)
 
 
-def release_nets(plan: Plan, *, world: World, journal: Journal) -> None:
+def release_nets(context: PrefixContext) -> None:
     """Stop the nets that no active VM uses; end a private host on which nothing runs."""
+    plan, world = context.plan, context.world
     host = world.host
     if is_ended(host):
         return
@@ -74,39 +73,30 @@ def release_nets(plan: Plan, *, world: World, journal: Journal) -> None:
     active = [vm for vm in plan.vms if seen.is_active(vm.name)]
     if not active and host.kind is HostKind.PRIVATE:
         with stage(world.observe, "end host"):
-            _end_host(world, journal)
+            _end_host(context)
         return
     used = {net.name for net in select_nets(plan, active)}
     for net in plan.nets:
         if net.name in used or not seen.nets[net.name].is_active:
             continue
-        with stage(world.observe, "stop net", net.name), journal.step("stop net", net.name):
-            host.hypervisor().remove_network(net.network)
+        with stage(world.observe, "stop net", net.name), context.journal.step("stop net", net.name):
+            context.hypervisor.remove_network(net.network)
 
 
-def _end_host(world: World, journal: Journal) -> None:
-    with journal.step("end host"):
-        world.host.end()
+def _end_host(context: PrefixContext) -> None:
+    with context.journal.step("end host"):
+        context.world.host.end()
 
 
 def shut_down_vms(
-    plan: Plan,
-    names: Iterable[str] | None,
-    *,
-    timeout: float,
-    world: World,
-    journal: Journal,
-    guests: Guests,
+    context: PrefixContext, names: Iterable[str] | None, *, timeout: float
 ) -> tuple[str, ...]:
     """Ask guests to power off and wait until they have; then as `stop_vms`.
 
     Args:
-        plan: The prefix's plan.
+        context: The prefix; connections to the guests are closed.
         names: Which VMs; all for ``None``.
         timeout: Seconds a guest may take.
-        world: The ports.
-        journal: The prefix's journal.
-        guests: Connections, which are closed.
 
     Returns:
         The VMs that were running.
@@ -116,17 +106,21 @@ def shut_down_vms(
         HostError: The libvirtd of a shared host does not answer.
         ExceptionGroup: Several VMs failed.
     """
-    vms = select_vms(plan, names)
+    world = context.world
+    vms = select_vms(context.plan, names)
     if is_ended(world.host):
         return ()
-    seen = observe(plan, world.host)
+    seen = observe(context.plan, world.host)
     running = tuple(vm for vm in vms if seen.is_active(vm.name))
     cancellation = Cancellation()
 
     def shut_down(vm: VMPlan) -> None:
-        with stage(world.observe, "shut down", vm.name), journal.step("shut down", vm.name):
-            guests.forget([vm.name])
-            world.host.hypervisor().shutdown_domain(vm.domain)
+        with (
+            stage(world.observe, "shut down", vm.name),
+            context.journal.step("shut down", vm.name),
+        ):
+            context.guests.forget([vm.name])
+            context.hypervisor.shutdown_domain(vm.domain)
             _wait_until_off(vm, timeout=timeout, world=world, cancellation=cancellation)
 
     # All are asked at once, or the deadline of some would be spent waiting for others.
@@ -138,7 +132,7 @@ def shut_down_vms(
         cancellation=cancellation,
         keep_going=True,
     )
-    release_nets(plan, world=world, journal=journal)
+    release_nets(context)
     return tuple(vm.name for vm in running)
 
 
