@@ -35,6 +35,10 @@ _FAMILIES = {
         "ssh-config": "Print how ssh, scp, rsync and editors log in to the VMs.",
         "ansible-hosts": "Print the VMs as an Ansible inventory.",
     },
+    "deploy": {
+        "deploy": "Run the deploy scripts of VMs in their guests.",
+        "service": "Show, start, stop or restart a service in a guest.",
+    },
     "check": {
         "validate": "Check init files and print every problem, as compilers do.",
         "plan": "Show what a lab would be, without making anything.",

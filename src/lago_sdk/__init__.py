@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lago_sdk.errors import (
         CommandError,
         ConfigError,
+        DeployError,
         HostError,
         HostKeyChangedError,
         HypervisorError,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         NetNotFoundError,
         PrefixExistsError,
         PrefixNotFoundError,
+        ServiceError,
         SpecError,
         SSHError,
         SubnetLeaseError,
@@ -49,15 +51,18 @@ if TYPE_CHECKING:
         Event,
         Note,
         Observer,
+        Output,
         Progress,
         StageFailed,
         StageFinished,
         StageStarted,
     )
+    from lago_sdk.handles.service import Service
     from lago_sdk.net import Net
     from lago_sdk.plan.models import DiskPlan, Image, NetPlan, NicPlan, Plan, VMPlan
     from lago_sdk.prefix import Prefix
     from lago_sdk.results import CommandResult
+    from lago_sdk.service.deploy import DeployReport, ScriptRun
     from lago_sdk.service.start import StartReport
     from lago_sdk.service.status import NetStatus, NicStatus, PrefixStatus, VMStatus
     from lago_sdk.spec import (
@@ -87,7 +92,7 @@ if TYPE_CHECKING:
         VideoModel,
         VMSpec,
     )
-    from lago_sdk.state import NetState, VMState
+    from lago_sdk.state import NetState, ServiceState, VMState
     from lago_sdk.templates.archive import Compression, ExportedTemplate
     from lago_sdk.templates.catalogue import CatalogueEntry
     from lago_sdk.templates.gc import GarbageReport, TemplateInfo
@@ -119,17 +124,19 @@ _HOMES = {
     "lago_sdk.adapters.hosts.findings": "Finding",
     "lago_sdk.config": "AccelChoice Config",
     "lago_sdk.errors": (
-        "CommandError ConfigError HostError HostKeyChangedError HypervisorError LagoError "
-        "LockedError MissingToolError NetNotFoundError PrefixExistsError PrefixNotFoundError "
-        "SSHError SpecError SubnetLeaseError TemplateError TemplateInUseError "
-        "TemplateNotFoundError ToolError VMError VMNotFoundError VMNotRunningError "
-        "WaitTimeoutError WorkdirError"
+        "CommandError ConfigError DeployError HostError HostKeyChangedError HypervisorError "
+        "LagoError LockedError MissingToolError NetNotFoundError PrefixExistsError "
+        "PrefixNotFoundError SSHError ServiceError SpecError SubnetLeaseError TemplateError "
+        "TemplateInUseError TemplateNotFoundError ToolError VMError VMNotFoundError "
+        "VMNotRunningError WaitTimeoutError WorkdirError"
     ),
-    "lago_sdk.events": "Event Note Observer Progress StageFailed StageFinished StageStarted",
+    "lago_sdk.events": "Event Note Observer Output Progress StageFailed StageFinished StageStarted",
+    "lago_sdk.handles.service": "Service",
     "lago_sdk.net": "Net",
     "lago_sdk.plan.models": "DiskPlan Image NetPlan NicPlan Plan VMPlan",
     "lago_sdk.prefix": "Prefix",
     "lago_sdk.results": "CommandResult",
+    "lago_sdk.service.deploy": "DeployReport ScriptRun",
     "lago_sdk.service.start": "StartReport",
     "lago_sdk.service.status": "NetStatus NicStatus PrefixStatus VMStatus",
     "lago_sdk.spec": (
@@ -137,7 +144,7 @@ _HOMES = {
         "DiskSpec EmptyDisk FileDisk Firmware NetSpec NetType NicModel NicSpec PrefixSpec "
         "Problem Severity ShareSpec SubnetChoice TemplateDisk TemplateType VMSpec VideoModel"
     ),
-    "lago_sdk.state": "NetState VMState",
+    "lago_sdk.state": "NetState ServiceState VMState",
     "lago_sdk.templates.archive": "Compression ExportedTemplate",
     "lago_sdk.templates.catalogue": "CatalogueEntry",
     "lago_sdk.templates.gc": "GarbageReport TemplateInfo",
@@ -170,6 +177,8 @@ __all__ = [
     "Config",
     "ConfigError",
     "ConsoleType",
+    "DeployError",
+    "DeployReport",
     "DhcpRange",
     "DiskBus",
     "DiskCache",
@@ -204,6 +213,7 @@ __all__ = [
     "Note",
     "Observer",
     "OutdatedTemplate",
+    "Output",
     "Plan",
     "Prefix",
     "PrefixExistsError",
@@ -213,6 +223,10 @@ __all__ = [
     "Problem",
     "Progress",
     "SSHError",
+    "ScriptRun",
+    "Service",
+    "ServiceError",
+    "ServiceState",
     "Severity",
     "ShareSpec",
     "SpecError",

@@ -19,8 +19,12 @@
     │   ├── TemplateNotFoundError  no such template; names those there are
     │   └── TemplateInUseError     it is not removed: prefixes use it; names them
     ├── VMError                    something is wrong with one VM
+    │   ├── AgentError             its guest agent is not there, hangs or refuses
+    │   ├── ConsoleError           its serial console is busy, or nobody there obeys
     │   ├── VMNotFoundError        no such VM; names those there are
-    │   └── VMNotRunningError      the operation needs a running VM
+    │   ├── VMNotRunningError      the operation needs a running VM
+    │   ├── DeployError            a deploy script failed; carries its exit code and output
+    │   └── ServiceError           a service in the guest is missing, or failed
     ├── NetNotFoundError           no such net; names those there are
     ├── CommandError               a command in a guest exited non-zero (CommandResult.check)
     ├── SSHError                   ssh to a guest failed for good
@@ -39,11 +43,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from lago_sdk.spec.problems import Problem
 
 _OUTPUT_LIMIT = 2000
 """Characters of a program's output that an error's text repeats."""
+_DEPLOY_LIMIT = 1000
 
 
 class LagoError(Exception):
@@ -180,12 +186,46 @@ class VMError(LagoError):
         self.vm = vm
 
 
+class AgentError(VMError):
+    """The QEMU guest agent of a VM is not there, does not answer, or refuses."""
+
+
+class ConsoleError(VMError):
+    """The serial console of a VM is in use, or whoever is there does not obey."""
+
+
 class VMNotFoundError(VMError):
     """The prefix has no VM of that name."""
 
 
 class VMNotRunningError(VMError):
     """The operation needs a running VM, and this one is not."""
+
+
+class DeployError(VMError):
+    """A deploy script failed; the later ones of its VM were not run.
+
+    Attributes:
+        vm: The VM's name.
+        script: Path of the script, as the init file has it.
+        code: Its exit code.
+        output: What it wrote, standard output and standard error as they came.
+        log: File that keeps all of it.
+    """
+
+    def __init__(self, vm: str, script: str, *, code: int, output: str, log: Path) -> None:
+        self.script = script
+        self.code = code
+        self.output = output
+        self.log = log
+        message = f"the deploy script {script!r} failed on {vm!r} with exit code {code}"
+        told = shorten(output, _DEPLOY_LIMIT)
+        hint = f"all of its output is in {str(log)!r}; it ends:\n{told}" if told else None
+        super().__init__(vm, message, hint=hint or f"it wrote nothing; log: {str(log)!r}")
+
+
+class ServiceError(VMError):
+    """A service in a guest is missing, cannot be managed, or failed."""
 
 
 class NetNotFoundError(LagoError):

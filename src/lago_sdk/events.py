@@ -79,7 +79,19 @@ class Note:
     """Whether the user should look at it."""
 
 
-Event: TypeAlias = StageStarted | StageFinished | StageFailed | Progress | Note
+@attrs.frozen(kw_only=True)
+class Output:
+    """A line that something which runs for long wrote, as it comes."""
+
+    subject: str
+    """The VM it comes from."""
+    line: str
+    """Without its end."""
+    is_error: bool = False
+    """Whether it was written to standard error."""
+
+
+Event: TypeAlias = StageStarted | StageFinished | StageFailed | Progress | Note | Output
 
 
 class Observer(Protocol):

@@ -1,4 +1,4 @@
-"""The one enum of states for VMs, and the one for nets."""
+"""The enums of states: one for VMs, one for nets, one for services in a guest."""
 
 from __future__ import annotations
 
@@ -51,3 +51,12 @@ class NetState(enum.Enum):
     def is_active(self) -> bool:
         """Whether VMs can use it."""
         return self is NetState.UP
+
+
+class ServiceState(enum.Enum):
+    """State of a service in a guest."""
+
+    MISSING = "missing"
+    """The guest has no service of that name."""
+    INACTIVE = "inactive"
+    ACTIVE = "active"

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lago_sdk.errors import VMNotRunningError
+from lago_sdk.handles.service import Service
 from lago_sdk.service.reach import find_address
+from lago_sdk.service.scripts import list_script_command
 from lago_sdk.state import VMState
 
 if TYPE_CHECKING:
@@ -152,12 +154,20 @@ class VM:
             VMNotRunningError: The VM is not running.
         """
         script = Path(path).read_bytes()
-        command = [*_script_reader(script), *arguments]
+        command = [*list_script_command(script), *arguments]
         return self.ssh(command, input=script, timeout=timeout, env=env)
 
     def interactive_ssh(self, command: str | None = None) -> int:
         """Attach this terminal to a shell (or *command*) in the guest; returns its exit code."""
         return self._prefix.reach(self.name).interact(command)
+
+    def service(self, name: str) -> Service:
+        """Return the handle of a service of the guest; nothing is asked yet.
+
+        Args:
+            name: A unit of systemd, an init script, or ``CONTAINER`` or ``CONTAINER/UNIT``.
+        """
+        return Service(name, self._plan, run=self.ssh, context=self._prefix.context)
 
     def wait_for_ssh(self, *, timeout: float | None = None) -> float:
         """Wait until a login works; returns the seconds it took.
@@ -184,26 +194,3 @@ class VM:
                 f"{self.name!r} is not running: it is {state.value}",
                 hint=f"start it: lagoctl start {self.name}",
             )
-
-
-_SHELLS = frozenset({"ash", "bash", "dash", "ksh", "sh", "zsh"})
-_LAUNCHERS = frozenset({"busybox", "env"})
-"""Programs that run the one their arguments name."""
-
-
-def _script_reader(script: bytes) -> list[str]:
-    """Return the command that runs *script* from its standard input, arguments to follow."""
-    first = script.split(b"\n", 1)[0].decode(errors="replace")
-    interpreter = first[2:].split() if first.startswith("#!") else []
-    interpreter = interpreter or ["sh"]
-    is_shell = _find_program(interpreter) in _SHELLS
-    return [*interpreter, "-s", "--"] if is_shell else [*interpreter, "-"]
-
-
-def _find_program(interpreter: list[str]) -> str:
-    """Return the name of the program that ``env`` or a program of many names would be."""
-    name = Path(interpreter[0]).name
-    if name not in _LAUNCHERS:
-        return name
-    words = (word for word in interpreter[1:] if not word.startswith("-") and "=" not in word)
-    return Path(next(words, name)).name

@@ -57,6 +57,27 @@ def tiny(base_config: Config) -> str:
     return "tiny"
 
 
+@pytest.fixture(scope="session")
+def debian(base_config: Config) -> str:
+    """A template with systemd, cloud-init and the guest agent, for what tiny has not."""
+    build_template("debian-12", config=base_config)
+    return "debian-12"
+
+
+@pytest.fixture(scope="session")
+def debian_lab(
+    tmp_path_factory: pytest.TempPathFactory, host: str, debian: str
+) -> Iterator[Prefix]:
+    """One running VM of that template, ``server``, for all tests that leave it as it was."""
+    disk = {"type": "template", "name": "root", "dev": "vda", "template_name": debian}
+    server = {"memory": 512, "vcpu": 2, "nics": [{"net": "lan"}], "disks": [disk]}
+    spec = {"domains": {"server": server}, "nets": {"lan": {"type": "nat", "management": True}}}
+    workdir = tmp_path_factory.mktemp("debian") / "workdir"
+    with Prefix.create(spec, workdir=workdir, config=Config.load({"host": host})) as prefix:
+        prefix.start()
+        yield prefix
+
+
 @pytest.fixture
 def config(host: str) -> Config:
     """Settings of one test."""

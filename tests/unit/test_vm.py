@@ -5,8 +5,8 @@ from fake_labs import LAN, domain, lab_spec, make_lab, running, vm
 
 from lago_sdk import VMNotFoundError, VMNotRunningError, VMState
 from lago_sdk.errors import VMError
+from lago_sdk.service.scripts import list_script_command
 from lago_sdk.testing import Call
-from lago_sdk.vm import _script_reader
 
 
 @pytest.fixture
@@ -102,11 +102,11 @@ def test_the_answer_is_a_result(lab):
     ],
 )
 def test_a_script_is_read_by_its_interpreter(first, reader):
-    assert _script_reader(f"{first}\necho\n".encode()) == reader
+    assert list_script_command(f"{first}\necho\n".encode()) == reader
 
 
 def test_a_binary_script_does_not_break():
-    assert _script_reader(b"\x7fELF\xff\xfe") == ["sh", "-s", "--"]
+    assert list_script_command(b"\x7fELF\xff\xfe") == ["sh", "-s", "--"]
 
 
 def test_a_script_is_sent_whole_with_its_arguments(lab, tmp_path):

@@ -81,6 +81,9 @@ def up(
         Path | None, typer.Argument(metavar="INITFILE", help="./LagoInitFile when absent.")
     ] = None,
     *,
+    deploy: Annotated[
+        bool, typer.Option("--deploy", help="Then run the deploy scripts of VMs just started.")
+    ] = False,
     template_store: _TemplateStore = None,
     template_repo_path: TemplateRepoPath = None,
     template_repo_name: TemplateRepoName = None,
@@ -102,6 +105,8 @@ def up(
         count = len(report.already_running)
         is_one = count == 1
         session.say(f"nothing to do: {count} {'VM is' if is_one else 'VMs are'} running")
+    if deploy and report.started:
+        prefix.deploy(report.started)
     status = prefix.status()
     session.write(status_data(status), status_tables(status), lago_wrote_it=True)
 

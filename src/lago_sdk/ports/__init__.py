@@ -13,6 +13,7 @@ from lago_sdk.ports.host import Host, HostKind
 from lago_sdk.ports.hypervisor import Hypervisor
 from lago_sdk.ports.images import Archives, Download, ImageBuilder, ImageTool, Templates
 from lago_sdk.ports.networks import Networks
+from lago_sdk.ports.services import RunInGuest, ServiceAction, ServiceProvider
 from lago_sdk.ports.tools import Barrier, Clock, Feature, Files, KeyTool, SeedTool, SubnetLeases
 
 __all__ = [
@@ -32,8 +33,11 @@ __all__ = [
     "ImageTool",
     "KeyTool",
     "Networks",
+    "RunInGuest",
     "SSHTarget",
     "SeedTool",
+    "ServiceAction",
+    "ServiceProvider",
     "SubnetLeases",
     "Templates",
 ]

@@ -40,8 +40,17 @@ class Guest(Protocol):
         input: bytes | None = None,  # noqa: A002 - the name subprocess uses
         timeout: float | None = None,
         env: Mapping[str, str] | None = None,
+        on_output: Callable[[str, bytes], None] | None = None,
     ) -> CommandResult:
-        """Run *command* in the login shell and wait for its end."""
+        """Run *command* in the login shell and wait for its end.
+
+        Args:
+            command: A line (or several) for the user's login shell.
+            input: Its standard input; empty when ``None``.
+            timeout: Seconds it may take, the connection included.
+            env: Variables to export before it.
+            on_output: Called with ``"out"`` or ``"err"`` and the bytes, as output arrives.
+        """
 
     def wait(
         self,

@@ -85,6 +85,11 @@ class PrefixLayout:
         return self.path / "logs"
 
     @property
+    def service_providers(self) -> Path:
+        """JSON: what manages the services of each guest, by VM name, as far as found out."""
+        return self.path / "service-providers.json"
+
+    @property
     def scripts(self) -> Path:
         """Copies of the deploy scripts."""
         return self.path / "scripts"
