@@ -27,8 +27,8 @@ if TYPE_CHECKING:  # without importing typing, which costs 5 ms
     from typing import NoReturn
 
 _ANSWER_SECONDS = 5.0
-_CONNECT_SECONDS = 10.0
-"""A guest that is there answers at once; ssh itself has no deadline for a proxy."""
+_CONNECT_SECONDS = 5.0
+"""Time for three attempts of the kernel; ssh itself has no deadline for a proxy."""
 _MAX_MESSAGE = 200_000
 _CHUNK = 65_536
 _INPUT, _OUTPUT = 0, 1
