@@ -54,7 +54,7 @@ def ansible() -> Iterator[Ansible]:
             **os.environ,
             "ANSIBLE_HOME": home,
             "ANSIBLE_FORCE_COLOR": "0",
-            "ANSIBLE_LOCALHOST_WARNING": "0",
+            "ANSIBLE_PIPELINING": "1",
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
 
