@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import enum
+
 import attrs
 
 from lago_sdk.errors import CommandError
+
+
+class Road(enum.Enum):
+    """A way to run a command in a guest."""
+
+    AUTO = "auto"
+    """The first of the others that is open."""
+    SSH = "ssh"
+    """Over the network."""
+    AGENT = "agent"
+    """By the QEMU guest agent, which needs no network."""
+    CONSOLE = "console"
+    """By a shell on the serial console, which needs next to nothing."""
 
 
 @attrs.frozen(kw_only=True)
@@ -19,6 +34,8 @@ class CommandResult:
     """Standard output, decoded as UTF-8 with replacement characters."""
     err: str
     """Standard error, decoded likewise."""
+    via: Road | None = None
+    """The road it took, where there was a choice of roads or it was not ssh."""
 
     def check(self) -> CommandResult:
         """Return self when the command succeeded.

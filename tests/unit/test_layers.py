@@ -75,6 +75,7 @@ PURE_NAMES = {("os", "PathLike")}
 HOMES = {
     "attrs": ("lago_sdk/",),
     "libvirt": ("lago_sdk/adapters/libvirt/",),
+    "libvirt_qemu": ("lago_sdk/adapters/libvirt/",),
     "paramiko": ("lago_sdk/adapters/ssh/",),
     "ruamel": ("lago_sdk/codec/",),
     "cattrs": ("lago_sdk/codec/",),
@@ -92,7 +93,10 @@ HOMES = {
 }
 """Third-party library (or guarded module) -> where it may be imported."""
 
-HEAVY = {"libvirt", "paramiko", "ruamel", "cattrs", "cryptography", "pycdlib", "filelock", "httpx"}
+HEAVY = {
+    "libvirt", "libvirt_qemu", "paramiko", "ruamel", "cattrs", "cryptography", "pycdlib",
+    "filelock", "httpx",
+}  # fmt: skip
 LAZY_ROOMS = ("lago_sdk/adapters/libvirt/", "lago_sdk/adapters/ssh/")
 """Rooms that others import inside functions only, so that they may import at their top."""
 

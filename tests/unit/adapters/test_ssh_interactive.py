@@ -12,7 +12,8 @@ import time
 import pytest
 from ssh_servers import make_sshd
 
-from lago_sdk.adapters.ssh.interactive import Streams, attach
+from lago_sdk.adapters.ssh.interactive import attach
+from lago_sdk.adapters.terminal import Streams
 from lago_sdk.errors import SSHError
 
 

@@ -142,5 +142,5 @@ class SSHGuest:
     def _attempt(self, limits: Limits, reached: Reached) -> None:
         """Log in, or see that the kept connection still works."""
         pool = self._get_pool()
-        if not pool.is_alive(limits.handshake):
+        if not pool.is_alive(min(limits.handshake, limits.whole)):
             pool.open(limits, reached)

@@ -3,47 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import select
-import signal
-import termios
-import threading
-import tty
 from typing import TYPE_CHECKING
 
-import attrs
-
 from lago_sdk.adapters.ssh.failures import FAILURES, translate
+from lago_sdk.adapters.terminal import (
+    CHUNK,
+    STANDARD,
+    Streams,
+    raw_mode,
+    read_keys,
+    resize_signal,
+    write_all,
+)
 from lago_sdk.errors import SSHError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
-
     import paramiko
 
-_CHUNK = 32_768
 _RETRY_SECONDS = 0.02
 """Until input for which the guest has no room is offered again."""
 _FALLBACK_TERM = "xterm"
 
 
-@attrs.frozen(kw_only=True)
-class Streams:
-    """The descriptors that stand for our side."""
-
-    stdin: int = 0
-    stdout: int = 1
-    stderr: int = 2
-    """Unused with a terminal, where the guest has but one stream."""
-
-
-_STANDARD = Streams()
-
-
 def attach(
-    channel: paramiko.Channel, command: str | None, *, guest: str, streams: Streams = _STANDARD
+    channel: paramiko.Channel, command: str | None, *, guest: str, streams: Streams = STANDARD
 ) -> int:
     """Run a login shell (or *command*) with our streams as its own, to its end.
 
@@ -78,8 +63,8 @@ def attach(
             raise translate(error, guest) from error
         resized = None
         if has_terminal:
-            resized = stack.enter_context(_resize_signal())
-            stack.enter_context(_raw_mode(streams.stdin))
+            resized = stack.enter_context(resize_signal())
+            stack.enter_context(raw_mode(streams.stdin))
         _Pump(channel, streams, resized).run()
         code = channel.exit_status
     if code < 0:
@@ -133,16 +118,12 @@ class _Pump:
 
     def _pass_output(self) -> None:
         while self._channel.recv_ready():
-            _write_all(self._streams.stdout, self._channel.recv(_CHUNK))
+            write_all(self._streams.stdout, self._channel.recv(CHUNK))
         while self._channel.recv_stderr_ready():
-            _write_all(self._streams.stderr, self._channel.recv_stderr(_CHUNK))
+            write_all(self._streams.stderr, self._channel.recv_stderr(CHUNK))
 
     def _read_input(self) -> None:
-        try:
-            self._pending = os.read(self._streams.stdin, _CHUNK)
-        except OSError as error:
-            if error.errno != errno.EIO:  # what a terminal whose other end is gone says
-                raise
+        self._pending = read_keys(self._streams.stdin)
         self._reading = bool(self._pending)
 
     def _pass_input(self) -> None:
@@ -159,47 +140,6 @@ class _Pump:
 
     def _pass_size(self, ready: set[int]) -> None:
         assert self._resized in ready
-        os.read(self._resized, _CHUNK)
+        os.read(self._resized, CHUNK)
         size = os.get_terminal_size(self._streams.stdin)
         self._channel.resize_pty(size.columns, size.lines)
-
-
-@contextlib.contextmanager
-def _raw_mode(fd: int) -> Iterator[None]:
-    """Have the terminal pass every key as it is, for the block."""
-    saved = termios.tcgetattr(fd)
-    try:
-        tty.setraw(fd)
-        yield
-    finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, saved)
-
-
-@contextlib.contextmanager
-def _resize_signal() -> Iterator[int | None]:
-    """Yield a descriptor that is readable after SIGWINCH; ``None`` outside the main thread.
-
-    The handler writes into a pipe and does no more: paramiko's locks may be held by the very
-    thread that it interrupts.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield None
-        return
-    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-
-    def tell(_signal: int, _frame: FrameType | None) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.write(writer, b"!")
-
-    previous = signal.signal(signal.SIGWINCH, tell)
-    try:
-        yield reader
-    finally:
-        signal.signal(signal.SIGWINCH, previous)
-        os.close(reader)
-        os.close(writer)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(fd, data) :]
