@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         LagoError,
         LockedError,
         MissingToolError,
+        NetInUseError,
         NetNotFoundError,
         PrefixExistsError,
         PrefixNotFoundError,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
         StageStarted,
     )
     from lago_sdk.handles.service import Service
+    from lago_sdk.handles.wait_for import WaitFor
     from lago_sdk.net import Net
     from lago_sdk.plan.models import DiskPlan, Image, NetPlan, NicPlan, Plan, VMPlan
     from lago_sdk.prefix import Prefix
@@ -125,13 +127,14 @@ _HOMES = {
     "lago_sdk.config": "AccelChoice Config",
     "lago_sdk.errors": (
         "CommandError ConfigError DeployError HostError HostKeyChangedError HypervisorError "
-        "LagoError LockedError MissingToolError NetNotFoundError PrefixExistsError "
+        "LagoError LockedError MissingToolError NetInUseError NetNotFoundError PrefixExistsError "
         "PrefixNotFoundError SSHError ServiceError SpecError SubnetLeaseError TemplateError "
         "TemplateInUseError TemplateNotFoundError ToolError VMError VMNotFoundError "
         "VMNotRunningError WaitTimeoutError WorkdirError"
     ),
     "lago_sdk.events": "Event Note Observer Output Progress StageFailed StageFinished StageStarted",
     "lago_sdk.handles.service": "Service",
+    "lago_sdk.handles.wait_for": "WaitFor",
     "lago_sdk.net": "Net",
     "lago_sdk.plan.models": "DiskPlan Image NetPlan NicPlan Plan VMPlan",
     "lago_sdk.prefix": "Prefix",
@@ -200,6 +203,7 @@ __all__ = [
     "LockedError",
     "MissingToolError",
     "Net",
+    "NetInUseError",
     "NetNotFoundError",
     "NetPlan",
     "NetSpec",
@@ -255,6 +259,7 @@ __all__ = [
     "VMState",
     "VMStatus",
     "VideoModel",
+    "WaitFor",
     "WaitTimeoutError",
     "Workdir",
     "WorkdirError",

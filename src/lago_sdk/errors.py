@@ -25,7 +25,11 @@
     │   ├── VMNotRunningError      the operation needs a running VM
     │   ├── DeployError            a deploy script failed; carries its exit code and output
     │   └── ServiceError           a service in the guest is missing, or failed
+    ├── SnapshotError              no snapshot can be made, or not be reverted to; says why not
+    │   ├── SnapshotNotFoundError  no snapshot of that name; names those there are
+    │   └── SnapshotExistsError    the name is taken
     ├── NetNotFoundError           no such net; names those there are
+    ├── NetInUseError              a net is not stopped: VMs that run use it; names them
     ├── CommandError               a command in a guest exited non-zero (CommandResult.check)
     ├── SSHError                   ssh to a guest failed for good
     │   └── HostKeyChangedError    the guest's key is not the pinned one
@@ -228,8 +232,35 @@ class ServiceError(VMError):
     """A service in a guest is missing, cannot be managed, or failed."""
 
 
+class SnapshotError(LagoError):
+    """A snapshot cannot be made, or the prefix cannot go back to it."""
+
+
+class SnapshotNotFoundError(SnapshotError):
+    """There is no snapshot of that name, or it does not have that VM."""
+
+
+class SnapshotExistsError(SnapshotError):
+    """There is a snapshot of that name already."""
+
+
 class NetNotFoundError(LagoError):
     """The prefix has no net of that name."""
+
+
+class NetInUseError(LagoError):
+    """A net cannot be stopped: VMs that run are plugged into it.
+
+    Attributes:
+        net: The net's name.
+        vms: The VMs.
+    """
+
+    def __init__(self, net: str, vms: Sequence[str]) -> None:
+        self.net = net
+        self.vms = tuple(vms)
+        message = f"the net {net!r} is not stopped: {', '.join(vms)} would lose it"
+        super().__init__(message, hint=f"stop them first: lagoctl stop {' '.join(vms)}")
 
 
 class CommandError(LagoError):
@@ -292,13 +323,15 @@ class CommandTimeoutError(WaitTimeoutError):
         err: Its standard error so far.
     """
 
-    def __init__(self, message: str, *, command: str, out: str, err: str) -> None:
+    def __init__(
+        self, message: str, *, command: str, out: str, err: str, hint: str | None = None
+    ) -> None:
         self.command = command
         self.out = out
         self.err = err
         output = shorten(err or out)
-        hint = f"its output so far ends: {output[-500:]}" if output else "it has written nothing"
-        super().__init__(message, stage="command started", hint=hint)
+        told = f"its output so far ends: {output[-500:]}" if output else "it has written nothing"
+        super().__init__(message, stage="command started", hint=hint or told)
 
 
 def shorten(text: str, limit: int = _OUTPUT_LIMIT) -> str:

@@ -77,6 +77,23 @@ class Net:
         """
         return self._prefix.get_net_state(self.name)
 
+    def start(self) -> None:
+        """Start it, and a private host that is not up; nothing where it is up.
+
+        Raises:
+            HostError: The host cannot be brought up.
+            HypervisorError: libvirt refuses it.
+        """
+        self._prefix.start_net(self.name)
+
+    def stop(self) -> None:
+        """Stop it; nothing where it is down. `Prefix.stop` stops nets that are not used as well.
+
+        Raises:
+            NetInUseError: VMs that run are plugged into it; names them.
+        """
+        self._prefix.stop_net(self.name)
+
     def resolve(self, name: str) -> str:
         """Return the address of *name* on this net.
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shlex
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lago_sdk.errors import VMNotRunningError
+from lago_sdk.handles.agent import Agent
+from lago_sdk.handles.console import Console
 from lago_sdk.handles.service import Service
+from lago_sdk.handles.wait_for import WaitFor
+from lago_sdk.results import Road
 from lago_sdk.service.reach import find_address
 from lago_sdk.service.scripts import list_script_command
-from lago_sdk.state import VMState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from lago_sdk.prefix import Prefix
     from lago_sdk.results import CommandResult
     from lago_sdk.spec.vm import VMSpec
+    from lago_sdk.state import VMState
 
 
 class VM:
@@ -87,9 +91,23 @@ class VM:
         """File with everything that the guest wrote to its console."""
         return self._prefix.path / self._plan.console_log
 
-    def start(self) -> None:
-        """Start it with the nets it needs, and wait until it answers ssh."""
-        self._prefix.start([self.name])
+    @cached_property
+    def agent(self) -> Agent:
+        """Its QEMU guest agent: commands, files and more without a network."""
+        return Agent(self._plan, self._prefix.context)
+
+    @cached_property
+    def console(self) -> Console:
+        """Its serial console: commands, text, and the log of all that was written there."""
+        return Console(self._plan, self._prefix.context)
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it with the nets it needs, and wait until it answers ssh.
+
+        Args:
+            wait: Whether to wait; where not, return once it is powered on.
+        """
+        self._prefix.start([self.name], wait=wait)
 
     def stop(self) -> None:
         """Power it off at once; nets that nobody else uses are stopped too."""
@@ -105,6 +123,53 @@ class VM:
             VMError: It did not in time.
         """
         self._prefix.shutdown([self.name], timeout=timeout)
+
+    def reboot(
+        self, *, timeout: float | None = None, wait: bool = True, force: bool = False
+    ) -> None:
+        """Have the guest reboot, and wait until ssh answers on the new system.
+
+        Args:
+            timeout: Seconds it may take to power off; the setting ``shutdown_timeout`` when
+                ``None``.
+            wait: Whether to wait; where not, return once it was asked.
+            force: Press the reset button instead of asking.
+
+        Raises:
+            VMNotRunningError: It does not run, or is paused.
+            VMError: It did not power off in time; it runs on.
+            WaitTimeoutError: It did not answer after its reboot.
+        """
+        self._prefix.reboot([self.name], timeout=timeout, wait=wait, force=force)
+
+    def reset(self, *, wait: bool = True) -> None:
+        """Press the reset button: what the guest has not written to its disk is lost.
+
+        Args:
+            wait: Whether to wait until ssh answers on the new system.
+
+        Raises:
+            VMNotRunningError: It is off.
+            WaitTimeoutError: It did not answer after its reset.
+        """
+        self._prefix.reboot([self.name], wait=wait, force=True)
+
+    def suspend(self) -> None:
+        """Pause it: its memory stays, its processors stand still; nothing where it is paused.
+
+        Raises:
+            VMNotRunningError: It is off.
+        """
+        self._prefix.suspend([self.name])
+
+    def resume(self) -> None:
+        """Let it run on, whoever paused it; nothing where it runs.
+
+        Raises:
+            VMNotRunningError: It is off.
+            VMError: Its disk still cannot be written, so that it was paused again.
+        """
+        self._prefix.resume([self.name])
 
     def ssh(
         self,
@@ -133,6 +198,43 @@ class VM:
         text = command if isinstance(command, str) else shlex.join(command)
         data = input.encode() if isinstance(input, str) else input
         return self._prefix.reach(self.name).run(text, input=data, timeout=timeout, env=env)
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        via: Road | str = Road.AUTO,
+        input: bytes | str | None = None,  # noqa: A002 - the name subprocess uses
+        timeout: float | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> CommandResult:
+        """Run a command in the guest by whatever road leads there, and wait for its end.
+
+        ``auto`` takes ssh where that answers within 5 s, else the guest agent where there is
+        one, else a shell on the serial console: a guest whose network is broken can still be
+        looked into. A command that was begun is never begun again on another road.
+
+        Args:
+            command: Text for the guest's shell, or a list of arguments.
+            via: ``auto``, ``ssh``, ``agent`` or ``console``, or a `Road`.
+            input: What the command reads; nothing when ``None``.
+            timeout: Seconds it may take, once a road was found; for ever when ``None``, but 60 s
+                on the console.
+            env: Variables set for the command.
+
+        Returns:
+            Its exit code and output; its ``via`` is the road it took.
+
+        Raises:
+            VMNotRunningError: The VM is not running.
+            VMError: No road leads there; tells what is wrong with each.
+            CommandTimeoutError: No end within *timeout*.
+        """
+        from lago_sdk.service.roads import run
+
+        data = input.encode() if isinstance(input, str) else input
+        context = self._prefix.context
+        return run(self._plan, context, command, via=via, input=data, timeout=timeout, env=env)
 
     def ssh_script(
         self,
@@ -169,28 +271,35 @@ class VM:
         """
         return Service(name, self._plan, run=self.ssh, context=self._prefix.context)
 
-    def wait_for_ssh(self, *, timeout: float | None = None) -> float:
-        """Wait until a login works; returns the seconds it took.
+    def interactive_console(self, *, force: bool = False) -> int:
+        """Attach this terminal to the serial console, until ``^]`` or until the VM goes off.
 
         Args:
-            timeout: Seconds to wait at most; ``boot_time_sec`` of the spec when ``None``.
+            force: Take the console from whoever is there.
+
+        Returns:
+            0: a console has no exit code.
 
         Raises:
-            VMNotRunningError: It is not running, so that waiting is no use.
-            WaitTimeoutError: With the stage reached and the console's last lines.
+            ConsoleError: Somebody else is there, or took it over.
+            LagoError: Standard input is not a terminal.
+            VMNotRunningError: The VM is not running.
         """
-        return self._prefix.wait_for_ssh(self.name, timeout=timeout)
+        self.console.attach(force=force)
+        return 0
+
+    @property
+    def wait_for(self) -> WaitFor:
+        """What can be waited for, for example ``vm.wait_for.port(80)``."""
+        return WaitFor(self._plan, self._prefix.context)
 
     def require_running(self) -> None:
         """Return when the VM runs.
 
         Raises:
             VMNotRunningError: It does not; the message tells its state.
+            HostError: Nobody can tell.
         """
-        state = self.state
-        if state not in {VMState.RUNNING, VMState.BLOCKED}:
-            raise VMNotRunningError(
-                self.name,
-                f"{self.name!r} is not running: it is {state.value}",
-                hint=f"start it: lagoctl start {self.name}",
-            )
+        from lago_sdk.service.reach import check_reachable
+
+        check_reachable(self._plan, self._prefix.context)

@@ -1,9 +1,10 @@
 """The handle of a net, on fakes."""
 
 import pytest
-from fake_labs import lab_spec, make_lab, vm
+from fake_labs import lab_spec, make_lab, nets_up, network, running, vm
 
-from lago_sdk import NetNotFoundError, NetState, VMNotFoundError
+from lago_sdk import NetInUseError, NetNotFoundError, NetState, VMNotFoundError
+from lago_sdk.errors import HypervisorError
 
 
 @pytest.fixture
@@ -48,3 +49,44 @@ def test_the_state_is_that_of_now(prefix):
     assert prefix.nets["back"].state is NetState.DOWN
     prefix.stop()
     assert prefix.nets["lan"].state is NetState.DOWN
+
+
+class TestLifecycle:
+    def test_a_net_comes_up_without_vms_and_brings_up_the_host(self, tmp_path):
+        prefix, world = make_lab(tmp_path)
+        lan = prefix.nets["lan"]
+        for _again in range(2):
+            lan.start()
+            assert lan.state is NetState.UP
+        assert world.hypervisor.count("create_network") == 1
+        assert running(prefix) == set()
+        for _again in range(2):
+            lan.stop()
+            assert lan.state is NetState.DOWN
+        assert not world.host.is_up()
+
+    def test_a_net_that_does_not_start_leaves_no_host(self, tmp_path):
+        prefix, world = make_lab(tmp_path)
+        world.hypervisor.fail(network(prefix, "lan"), HypervisorError("refused"))
+        with pytest.raises(HypervisorError, match="refused"):
+            prefix.nets["lan"].start()
+        assert not world.host.is_up()
+
+    def test_a_net_in_use_stays_and_its_users_are_named(self, prefix):
+        prefix.start()
+        with pytest.raises(NetInUseError, match="'lan' is not stopped: web, db") as caught:
+            prefix.nets["lan"].stop()
+        assert caught.value.vms == ("web", "db")
+        assert caught.value.hint == "stop them first: lagoctl stop web db"
+        prefix.stop("web")
+        prefix.nets["wire"].stop()
+        assert nets_up(prefix) == {"lan"}
+
+    def test_the_last_net_ends_the_host_only_when_no_vm_runs(self, tmp_path):
+        spec = lab_spec(web=vm(nics=[]))
+        spec["nets"] = {"spare": {"type": "isolated"}}
+        prefix, world = make_lab(tmp_path, spec)
+        prefix.start()
+        prefix.nets["spare"].stop()
+        assert world.host.is_up()
+        assert running(prefix) == {"web"}

@@ -32,8 +32,18 @@ class Host(Protocol):
     def is_up(self) -> bool:
         """Whether it can run VMs at once; a private host is up between `start` and `end`."""
 
+    def is_ended(self) -> bool:
+        """Whether nothing runs there, so that there is nobody to ask.
+
+        True of a private host only, before `start` and after `end`. One that is neither up nor
+        ended is broken: VMs may run there, and nobody can tell.
+        """
+
     def start(self) -> None:
         """Bring it up; does nothing when it is up.
+
+        A private host that is broken gets its libvirtd back with the VMs that still run, or
+        where that fails, is made anew without them.
 
         Raises:
             HostError: It cannot be brought up; the hint says what to install or allow.

@@ -6,8 +6,13 @@ import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, TypeVar
 
+from lago_sdk.plan.facts import Accel
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from lago_sdk.plan.facts import HostFacts
+    from lago_sdk.service.world import World
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -39,6 +44,15 @@ class Cancellation:
         """Raise `Cancelled` when somebody asked."""
         if self._event.is_set():
             raise Cancelled
+
+
+def count_boots(world: World, facts: HostFacts) -> int:
+    """Return how many guests shall boot at once."""
+    asked = world.config.parallel_starts
+    if asked:
+        return asked
+    # An emulated boot keeps a whole core busy: more at once only delays the first to answer.
+    return world.cpus if facts.accel is Accel.TCG else 4 * world.cpus
 
 
 def run_parallel(

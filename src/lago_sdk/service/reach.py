@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from lago_sdk.errors import LagoError, VMError, VMNotRunningError, WaitTimeoutError
+from lago_sdk.errors import HostError, LagoError, VMError, VMNotRunningError, WaitTimeoutError
+from lago_sdk.plan.models import AddressMethod
 from lago_sdk.ports import SSHTarget
+from lago_sdk.service.states import check_runs, has_stopped_for_good, not_running
+from lago_sdk.state import VMState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
     from lago_sdk.config import Config
     from lago_sdk.plan.models import VMPlan
-    from lago_sdk.ports import Guest, Host
+    from lago_sdk.service.context import PrefixContext
     from lago_sdk.service.layout import PrefixLayout
 
 _CONSOLE_LINES = 12
@@ -54,6 +57,26 @@ def ssh_target(vm: VMPlan, layout: PrefixLayout) -> SSHTarget:
     )
 
 
+def check_reachable(vm: VMPlan, context: PrefixContext) -> None:
+    """Return when the guest of *vm* may answer: a paused one would keep the caller waiting.
+
+    Raises:
+        VMNotRunningError: It is off or paused; the message tells its state.
+        HostError: Nobody can tell, and there is no connection to the guest that may still work.
+    """
+    if vm.is_remote:
+        return
+    if context.world.host.is_ended():
+        raise not_running(vm.name, VMState.DOWN)
+    try:
+        info = context.hypervisor.find_domain(vm.domain)
+    except HostError:
+        if context.guests.is_known(vm.name):
+            return
+        raise
+    check_runs(vm.name, info)
+
+
 def boot_timeout(vm: VMPlan, config: Config) -> float:
     """Return how many seconds the boot of *vm* may take."""
     if config.boot_timeout is not None:
@@ -70,21 +93,13 @@ def answers_ssh(vm: VMPlan) -> bool:
 
 
 def wait_for_ssh(
-    vm: VMPlan,
-    guest: Guest,
-    *,
-    host: Host,
-    layout: PrefixLayout,
-    timeout: float,
-    give_up: Callable[[], None],
+    vm: VMPlan, *, context: PrefixContext, timeout: float, give_up: Callable[[], None]
 ) -> float:
     """Wait until a login to *vm* works; returns the seconds it took.
 
     Args:
         vm: Whom to wait for.
-        guest: The connection to it.
-        host: Where it runs.
-        layout: Where its console is logged.
+        context: Its prefix.
         timeout: Seconds to wait at most.
         give_up: Called now and then; raises to end the wait early.
 
@@ -93,15 +108,15 @@ def wait_for_ssh(
         VMNotRunningError: The VM went off while it was waited for.
         SSHError: Waiting is no use: another host key than the pinned one.
     """
-    console_log = layout.path / vm.console_log
+    console_log = context.layout.path / vm.console_log
 
     def check() -> None:
         give_up()
-        _check_alive(vm, host, console_log)
+        check_alive(vm, context)
 
     try:
-        return guest.wait(
-            timeout=timeout, explain=lambda: _describe_domain(vm, host), give_up=check
+        return context.guests.get(vm).wait(
+            timeout=timeout, explain=lambda: describe_vm(vm, context), give_up=check
         )
     except WaitTimeoutError as error:
         raise WaitTimeoutError(
@@ -125,28 +140,47 @@ def read_last_lines(path: Path, count: int = _CONSOLE_LINES) -> tuple[str, ...]:
     return tuple(deque((line for line in lines if line), maxlen=count))
 
 
-def _check_alive(vm: VMPlan, host: Host, console_log: Path) -> None:
-    """Return when the VM still runs: one that is off will never answer."""
+def check_alive(vm: VMPlan, context: PrefixContext) -> None:
+    """Return when the VM still runs: one that is off or paused will never answer.
+
+    Raises:
+        VMNotRunningError: It does not; the message tells its state, and ends with the console's
+            last lines where it went off.
+    """
     if vm.is_remote:
         return
-    info = host.hypervisor().find_domain(vm.domain)
+    info = context.hypervisor.find_domain(vm.domain)
+    if info is not None and has_stopped_for_good(info.state, info.reason):
+        raise not_running(vm.name, info.state, info.reason)
     if info is not None and info.state.is_active:
         return
-    message = f"{vm.name!r} went off while it booted: {_describe_domain(vm, host)}"
-    lines = read_last_lines(console_log)
+    message = f"{vm.name!r} went off while it was waited for: {describe_vm(vm, context)}"
+    lines = read_last_lines(context.layout.path / vm.console_log)
     if lines:
         message += "; its console ends with:\n" + "\n".join(f"  {line}" for line in lines)
     raise VMNotRunningError(vm.name, message)
 
 
-def _describe_domain(vm: VMPlan, host: Host) -> str:
+def describe_vm(vm: VMPlan, context: PrefixContext) -> str:
+    """Tell what is known of a VM that does not answer: its domain, and its DHCP requests."""
     if vm.is_remote:
         return "somebody else runs it (vm-provider: ssh)"
     try:
-        info = host.hypervisor().find_domain(vm.domain)
+        info = context.hypervisor.find_domain(vm.domain)
+        dhcp = "" if info is None else _describe_dhcp(vm, context)
     except LagoError as error:
         return f"libvirt says: {error.message}"
     if info is None:
         return "its domain is gone"
     reason = f" ({info.reason})" if info.reason else ""
-    return f"its domain is {info.state.value}{reason}"
+    return f"its domain is {info.state.value}{reason}{dhcp}"
+
+
+def _describe_dhcp(vm: VMPlan, context: PrefixContext) -> str:
+    """Tell whether the management nic asked for its address, where it has to."""
+    nic = vm.management_nic
+    if nic is None or nic.method is not AddressMethod.DHCP:
+        return ""
+    leases = context.hypervisor.list_dhcp_leases(context.plan.get_net(nic.net).network)
+    given = [lease.address for lease in leases if lease.mac == nic.mac.lower()]
+    return f", it got {given[0]} by DHCP" if given else ", no DHCP request of it was seen"

@@ -6,33 +6,32 @@ A start that fails takes back what it did itself, in reverse, and nothing else.
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
 
-from lago_sdk.errors import HypervisorError
 from lago_sdk.events import Note, stage
-from lago_sdk.plan.facts import Accel
+from lago_sdk.ports import HostKind
 from lago_sdk.render.domain import render_domain
-from lago_sdk.render.network import render_network
-from lago_sdk.service.features import check_bridges, check_features
-from lago_sdk.service.parallel import Cancellation, run_parallel
+from lago_sdk.service.features import check_features
+from lago_sdk.service.nets import create_nets
+from lago_sdk.service.parallel import Cancellation, count_boots, run_parallel
 from lago_sdk.service.reach import answers_ssh, boot_timeout, wait_for_ssh
 from lago_sdk.service.select import select_nets, select_vms
 from lago_sdk.service.ssh_config import try_write_ssh_config
+from lago_sdk.service.states import describe_state, find_remedy, is_standing
 from lago_sdk.service.status import observe
-from lago_sdk.state import NetState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from lago_sdk.plan.facts import HostFacts
     from lago_sdk.plan.models import NetPlan, VMPlan
-    from lago_sdk.ports import Hypervisor
     from lago_sdk.service.context import PrefixContext
-
-_NETS_AT_ONCE = 4
+    from lago_sdk.service.status import Observation
 
 
 @attrs.frozen(kw_only=True)
@@ -43,9 +42,11 @@ class StartReport:
     """VMs that were started."""
     already_running: tuple[str, ...]
     """VMs that ran before."""
+    paused: tuple[str, ...] = ()
+    """VMs that stand still, and were left so: `Prefix.resume` lets them run on."""
     started_nets: tuple[str, ...] = ()
     seconds: float
-    """From the call until every guest answered, in seconds."""
+    """From the call until every guest that was waited for answered, in seconds."""
 
     @property
     def changed(self) -> bool:
@@ -54,9 +55,17 @@ class StartReport:
 
 
 class Starter:
-    """One start of some VMs of a prefix; used once."""
+    """One start of some VMs of a prefix; used once.
 
-    def __init__(self, context: PrefixContext) -> None:
+    Args:
+        context: The prefix.
+        wait: Whether to wait until guests answer ssh.
+    """
+
+    def __init__(self, context: PrefixContext, *, wait: bool = True) -> None:
+        self._context = context
+        self._is_waiting = wait
+        self._context = context
         self._plan = context.plan
         self._layout = context.layout
         self._world = context.world
@@ -78,20 +87,30 @@ class Starter:
         vms = select_vms(self._plan, names)
         nets = self._plan.nets if names is None else select_nets(self._plan, vms)
         try:
-            started_nets, started = self._start(vms, nets)
+            report = self._start(vms, nets)
         except BaseException:
             self._take_back()
             raise
-        return StartReport(
-            started=tuple(vm.name for vm in vms if vm.name in started),
-            already_running=tuple(vm.name for vm in vms if vm.name not in started),
-            started_nets=started_nets,
-            seconds=time.monotonic() - begin,
-        )
+        return attrs.evolve(report, seconds=time.monotonic() - begin)
 
-    def _start(
-        self, vms: tuple[VMPlan, ...], nets: tuple[NetPlan, ...]
-    ) -> tuple[tuple[str, ...], set[str]]:
+    def start_net(self, net: NetPlan) -> bool:
+        """Start a net, and the host where that is not up; returns whether it was down.
+
+        Raises:
+            HostError: The host cannot be brought up.
+            HypervisorError: libvirt refuses the net.
+        """
+        try:
+            self._start_host()
+            if observe(self._plan, self._world.host).nets[net.name].is_active:
+                return False
+            create_nets([net], self._context, self._undo)
+        except BaseException:
+            self._take_back()
+            raise
+        return True
+
+    def _start(self, vms: tuple[VMPlan, ...], nets: tuple[NetPlan, ...]) -> StartReport:
         check_features((vm.spec for vm in vms), self._world.find_missing)
         # By now the prefix, or our interpreter, may lie elsewhere.
         try_write_ssh_config(self._plan, layout=self._layout, world=self._world)
@@ -99,21 +118,39 @@ class Starter:
         seen = observe(self._plan, self._world.host)
         missing_nets = [net for net in nets if not seen.nets[net.name].is_active]
         stopped = {vm.name for vm in vms if not vm.is_remote and not seen.is_active(vm.name)}
+        paused = {vm.name for vm in vms if is_standing(seen.state(vm.name))}
         self._mark_templates(vm for vm in vms if vm.name in stopped)
-        self._start_nets(missing_nets)
+        create_nets(missing_nets, self._context, self._undo)
+        self._tell_paused(paused, seen)
         facts = self._world.host.facts()
 
         def start_vm(vm: VMPlan) -> None:
-            self._start_vm(vm, facts, is_running=vm.name not in stopped)
+            if vm.name in stopped:
+                self._create_domain(vm, facts, is_known=vm.name in seen.domains)
+            self._wait_for(vm, is_new=vm.name in stopped)
 
         run_parallel(
             start_vm,
-            vms,
-            limit=self._boots_at_once(facts),
+            [vm for vm in vms if vm.name not in paused],
+            limit=count_boots(self._world, facts),
             message="several VMs did not start",
             cancellation=self._cancellation,
         )
-        return tuple(net.name for net in missing_nets), stopped
+        names = tuple(vm.name for vm in vms)
+        return StartReport(
+            started=tuple(name for name in names if name in stopped),
+            already_running=tuple(name for name in names if name not in stopped | paused),
+            paused=tuple(name for name in names if name in paused),
+            started_nets=tuple(net.name for net in missing_nets),
+            seconds=0.0,
+        )
+
+    def _tell_paused(self, names: Iterable[str], seen: Observation) -> None:
+        for name in sorted(names):
+            state, reason = seen.state(name), seen.reason(name)
+            text = f"{name} is {describe_state(state, reason)}, and left so"
+            remedy = find_remedy(name, state, reason)
+            self._world.observe(Note(message=f"{text}; {remedy}", warning=True))
 
     def _mark_templates(self, vms: Iterable[VMPlan]) -> None:
         """Mark what is below the disks as used: by now the prefix may lie elsewhere."""
@@ -125,69 +162,47 @@ class Starter:
         host = self._world.host
         if host.is_up():
             return
+        is_broken = host.kind is HostKind.PRIVATE and not host.is_ended()
+        if is_broken:
+            text = "the private host is broken, and mended; VMs that cannot be kept are ended"
+            self._world.observe(Note(message=text, warning=True))
         with stage(self._world.observe, "start host"), self._journal.step("start host"):
-            self._undo.append(host.end)
+            if not is_broken:
+                # What was there before us, and outlived the trouble, is not ours to end.
+                self._undo.append(host.end)
             host.start()
 
-    def _start_nets(self, nets: list[NetPlan]) -> None:
-        if not nets:
-            return
-        check_bridges(nets, self._world.host)
-        hypervisor = self._world.host.hypervisor()
-
-        def start_net(net: NetPlan) -> None:
-            with self._journal.step("start net", net.name):
-                _check_free(net, hypervisor)
-                self._undo.append(partial(hypervisor.remove_network, net.network))
-                hypervisor.create_network(render_network(net, prefix_uuid=self._plan.uuid))
-
-        with stage(self._world.observe, "start nets", ", ".join(net.name for net in nets)):
-            run_parallel(start_net, nets, limit=_NETS_AT_ONCE, message="several nets did not start")
-
-    def _start_vm(self, vm: VMPlan, facts: HostFacts, *, is_running: bool) -> None:
+    def _create_domain(self, vm: VMPlan, facts: HostFacts, *, is_known: bool) -> None:
         self._cancellation.check()
-        if not is_running:
-            with stage(self._world.observe, "start", vm.name), self._journal.step("start", vm.name):
-                self._create_domain(vm, facts)
-        if answers_ssh(vm):
-            self._wait(vm, quiet=is_running)
+        hypervisor = self._context.hypervisor
+        with stage(self._world.observe, "start", vm.name), self._journal.step("start", vm.name):
+            xml = render_domain(
+                vm,
+                nets={net.name: net for net in self._plan.nets},
+                facts=facts,
+                root=str(self._layout.path),
+                prefix_uuid=self._plan.uuid,
+            )
+            # A definition that was there before us, and what libvirt keeps with it, stays.
+            undo = hypervisor.end_domain if is_known else hypervisor.remove_domain
+            self._undo.append(partial(undo, vm.domain))
+            self._undo.append(partial(self._guests.forget, [vm.name]))
+            keep_console_log(self._layout.path / vm.console_log)
+            hypervisor.create_domain(xml)
 
-    def _create_domain(self, vm: VMPlan, facts: HostFacts) -> None:
-        hypervisor = self._world.host.hypervisor()
-        xml = render_domain(
-            vm,
-            nets={net.name: net for net in self._plan.nets},
-            facts=facts,
-            root=str(self._layout.path),
-            prefix_uuid=self._plan.uuid,
-        )
-        self._undo.append(partial(hypervisor.remove_domain, vm.domain))
-        self._undo.append(partial(self._guests.forget, [vm.name]))
-        hypervisor.create_domain(xml)
-
-    def _wait(self, vm: VMPlan, *, quiet: bool) -> None:
-        def wait() -> None:
+    def _wait_for(self, vm: VMPlan, *, is_new: bool) -> None:
+        self._cancellation.check()
+        if not self._is_waiting or not answers_ssh(vm):
+            return
+        # Of those that ran before, only what is wrong is worth telling.
+        telling = stage(self._world.observe, "wait for ssh", vm.name) if is_new else nullcontext()
+        with telling:
             wait_for_ssh(
                 vm,
-                self._guests.get(vm),
-                host=self._world.host,
-                layout=self._layout,
+                context=self._context,
                 timeout=boot_timeout(vm, self._world.config),
                 give_up=self._cancellation.check,
             )
-
-        if quiet:
-            wait()
-            return
-        with stage(self._world.observe, "wait for ssh", vm.name):
-            wait()
-
-    def _boots_at_once(self, facts: HostFacts) -> int:
-        asked = self._world.config.parallel_starts
-        if asked:
-            return asked
-        # An emulated boot keeps a whole core busy: more at once only delays the first to answer.
-        return self._world.cpus if facts.accel is Accel.TCG else 4 * self._world.cpus
 
     def _take_back(self) -> None:
         """Undo what this start did; an undo that fails is told, and the others still run."""
@@ -201,12 +216,7 @@ class Starter:
                     self._world.observe(Note(message=text, warning=True))
 
 
-def _check_free(net: NetPlan, hypervisor: Hypervisor) -> None:
-    """Return when the network is not there; it was not when we looked for those of the prefix.
-
-    Raises:
-        HypervisorError: Somebody else's network has its name.
-    """
-    if hypervisor.find_network(net.network) is NetState.UP:
-        message = f"the net {net.name!r} cannot be started: a network {net.network!r} runs already"
-        raise HypervisorError(message, hint="virsh net-list shows it; destroy whatever made it")
+def keep_console_log(path: Path) -> None:
+    """Put what the last run of a VM wrote to its console aside, as ``<name>.1``."""
+    with suppress(FileNotFoundError):
+        path.replace(path.with_name(f"{path.name}.1"))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import attrs
 
 from lago_sdk.errors import LagoError
-from lago_sdk.ports import DomainInfo, HostKind
+from lago_sdk.ports import DomainInfo
 from lago_sdk.service.reach import find_address
 from lago_sdk.service.remote import observe_remote
+from lago_sdk.service.states import find_remedy, is_odd
 from lago_sdk.state import NetState, VMState
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ class VMStatus:
     """Name of its libvirt domain; one that somebody else runs has none by that name."""
     state: VMState
     reason: str = ""
-    """libvirt's reason of the state; may be empty."""
+    """libvirt's reason of the state, or why it is unknown; may be empty."""
+    hint: str = ""
+    """What can be done about a VM that came to a stand by itself or by others; may be empty."""
     ip: str | None = None
     """Its address on the management net."""
     nics: tuple[NicStatus, ...] = ()
@@ -73,6 +76,10 @@ class PrefixStatus:
     """``private``, or the URI of the libvirtd."""
     is_complete: bool = True
     """Whether its creation came to an end; ``start`` finishes one that was cut off."""
+    problem: str = ""
+    """Why nothing is known of its VMs and nets; empty where libvirtd answers."""
+    hint: str = ""
+    """What to do about the problem."""
     nets: tuple[NetStatus, ...] = ()
     vms: tuple[VMStatus, ...] = ()
 
@@ -91,17 +98,14 @@ class Observation:
         info = self.domains.get(vm)
         return VMState.DOWN if info is None else info.state
 
+    def reason(self, vm: str) -> str:
+        """Return why the VM *vm* is in its state; empty where nobody tells."""
+        info = self.domains.get(vm)
+        return "" if info is None else info.reason
+
     def is_active(self, vm: str) -> bool:
         """Whether a QEMU process exists for the VM *vm*."""
         return self.state(vm).is_active
-
-
-def is_ended(host: Host) -> bool:
-    """Whether *host* is a private one that is not up, so that there is nobody to ask.
-
-    A shared host is never ended: when its libvirtd does not answer, VMs may run on.
-    """
-    return host.kind is HostKind.PRIVATE and not host.is_up()
 
 
 def observe(plan: Plan, host: Host) -> Observation:
@@ -110,7 +114,7 @@ def observe(plan: Plan, host: Host) -> Observation:
     Raises:
         HostError: libvirtd does not answer.
     """
-    if is_ended(host):
+    if host.is_ended():
         return Observation(domains={}, nets={net.name: NetState.DOWN for net in plan.nets})
     hypervisor = host.hypervisor()
     known = {info.name: info for info in hypervisor.list_domains(plan.uuid)}
@@ -125,13 +129,12 @@ def prefix_status(
     plan: Plan, *, path: str, name: str, host: Host, host_name: str, is_complete: bool
 ) -> PrefixStatus:
     """Return the status of a prefix; states are ``unknown`` where libvirtd does not answer."""
+    problem = hint = ""
     try:
         seen = observe(plan, host)
-        absent = VMState.DOWN
-    except LagoError:
-        nets = {net.name: NetState.UNKNOWN for net in plan.nets}
-        seen = Observation(domains={}, nets=nets)
-        absent = VMState.UNKNOWN
+    except LagoError as error:
+        problem, hint = error.message, error.hint or ""
+        seen = _see_nothing(plan, why=problem)
     infos = {**seen.domains, **observe_remote(plan.vms, host)}
     return PrefixStatus(
         path=path,
@@ -139,8 +142,18 @@ def prefix_status(
         name=name,
         host=host_name,
         is_complete=is_complete,
+        problem=problem,
+        hint=hint,
         nets=tuple(_net_status(net, seen.nets[net.name]) for net in plan.nets),
-        vms=tuple(_vm_status(vm, infos.get(vm.name), absent) for vm in plan.vms),
+        vms=tuple(_vm_status(vm, infos.get(vm.name)) for vm in plan.vms),
+    )
+
+
+def _see_nothing(plan: Plan, *, why: str) -> Observation:
+    unknown = DomainInfo(name="", uuid="", state=VMState.UNKNOWN, reason=why)
+    return Observation(
+        domains=dict.fromkeys((vm.name for vm in plan.vms), unknown),
+        nets={net.name: NetState.UNKNOWN for net in plan.nets},
     )
 
 
@@ -156,12 +169,15 @@ def _net_status(net: NetPlan, state: NetState) -> NetStatus:
     )
 
 
-def _vm_status(vm: VMPlan, info: DomainInfo | None, absent: VMState) -> VMStatus:
+def _vm_status(vm: VMPlan, info: DomainInfo | None) -> VMStatus:
+    state = VMState.DOWN if info is None else info.state
+    reason = "" if info is None else info.reason
     return VMStatus(
         name=vm.name,
         domain=vm.domain,
-        state=info.state if info else absent,
-        reason=info.reason if info else "",
+        state=state,
+        reason=reason,
+        hint=(find_remedy(vm.name, state, reason) or "") if is_odd(state) else "",
         ip=find_address(vm),
         nics=tuple(_nic_status(nic) for nic in vm.nics),
         distro=vm.distro,

@@ -5,50 +5,52 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lago_sdk.errors import LagoError, VMError
-from lago_sdk.events import stage
+from lago_sdk.events import Note, stage
 from lago_sdk.ports import HostKind
+from lago_sdk.service.nets import end_host, remove_net
 from lago_sdk.service.parallel import Cancellation, run_parallel
+from lago_sdk.service.power import POLL, ask_over_ssh, check_obeys
 from lago_sdk.service.select import select_nets, select_vms
-from lago_sdk.service.status import is_ended, observe
+from lago_sdk.service.status import observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lago_sdk.plan.models import VMPlan
+    from lago_sdk.ports import Host
     from lago_sdk.service.context import PrefixContext
     from lago_sdk.service.layout import PrefixLayout
     from lago_sdk.service.world import World
 
 _STOPS_AT_ONCE = 8
-_POLL = 0.1
-"""Seconds between looks at a domain that is shutting down."""
 
 
 def stop_vms(context: PrefixContext, names: Iterable[str] | None) -> tuple[str, ...]:
     """Power off VMs at once, then the nets nobody uses any more, then an idle private host.
 
+    A private host that is broken is ended when all VMs are to stop: nobody can tell which run.
+
     Returns:
-        The VMs that were running.
+        The VMs that were running; all of them where nobody could tell.
 
     Raises:
-        HostError: The libvirtd of a shared host does not answer.
+        HostError: The host's libvirtd does not answer.
         HypervisorError: A VM or net cannot be stopped; the others are.
         ExceptionGroup: Several VMs cannot.
     """
     plan, world = context.plan, context.world
     vms = select_vms(plan, names)
-    if is_ended(world.host):
-        if len(vms) == len(plan.vms):
-            # Whatever outlived a libvirtd that died: nobody can ask it, but it can be ended.
-            _end_host(context)
-        return ()
+    if len(vms) == len(plan.vms) and _is_broken(world.host):
+        text = "the private host was broken: it was ended with all that ran in it"
+        world.observe(Note(message=text, warning=True))
+        end_host(context)
+        return tuple(vm.name for vm in vms if not vm.is_remote)
     seen = observe(plan, world.host)
     running = tuple(vm for vm in vms if seen.is_active(vm.name))
-    hypervisor = context.hypervisor
 
     def stop_vm(vm: VMPlan) -> None:
         with context.journal.step("stop", vm.name):
-            hypervisor.end_domain(vm.domain)
+            context.hypervisor.end_domain(vm.domain)
 
     if running:
         with stage(world.observe, "stop", ", ".join(vm.name for vm in running)):
@@ -63,29 +65,24 @@ def stop_vms(context: PrefixContext, names: Iterable[str] | None) -> tuple[str, 
     return tuple(vm.name for vm in running)
 
 
+def _is_broken(host: Host) -> bool:
+    return host.kind is HostKind.PRIVATE and not host.is_up() and not host.is_ended()
+
+
 def release_nets(context: PrefixContext) -> None:
     """Stop the nets that no active VM uses; end a private host on which nothing runs."""
-    plan, world = context.plan, context.world
-    host = world.host
-    if is_ended(host):
+    plan, host = context.plan, context.world.host
+    if host.is_ended():
         return
     seen = observe(plan, host)
     active = [vm for vm in plan.vms if seen.is_active(vm.name)]
     if not active and host.kind is HostKind.PRIVATE:
-        with stage(world.observe, "end host"):
-            _end_host(context)
+        end_host(context)
         return
     used = {net.name for net in select_nets(plan, active)}
     for net in plan.nets:
-        if net.name in used or not seen.nets[net.name].is_active:
-            continue
-        with stage(world.observe, "stop net", net.name), context.journal.step("stop net", net.name):
-            context.hypervisor.remove_network(net.network)
-
-
-def _end_host(context: PrefixContext) -> None:
-    with context.journal.step("end host"):
-        context.world.host.end()
+        if net.name not in used and seen.nets[net.name].is_active:
+            remove_net(net, context)
 
 
 def shut_down_vms(
@@ -102,16 +99,16 @@ def shut_down_vms(
         The VMs that were running.
 
     Raises:
+        VMNotRunningError: A VM is paused, so that it could not obey; none was asked.
         VMError: A guest did not power off in time; it runs on.
-        HostError: The libvirtd of a shared host does not answer.
+        HostError: The host's libvirtd does not answer.
         ExceptionGroup: Several VMs failed.
     """
     world = context.world
     vms = select_vms(context.plan, names)
-    if is_ended(world.host):
-        return ()
     seen = observe(context.plan, world.host)
     running = tuple(vm for vm in vms if seen.is_active(vm.name))
+    check_obeys(running, seen, wish="shut down")
     cancellation = Cancellation()
 
     def shut_down(vm: VMPlan) -> None:
@@ -119,8 +116,7 @@ def shut_down_vms(
             stage(world.observe, "shut down", vm.name),
             context.journal.step("shut down", vm.name),
         ):
-            context.guests.forget([vm.name])
-            context.hypervisor.shutdown_domain(vm.domain)
+            _ask(vm, context)
             _wait_until_off(vm, timeout=timeout, world=world, cancellation=cancellation)
 
     # All are asked at once, or the deadline of some would be spent waiting for others.
@@ -134,6 +130,16 @@ def shut_down_vms(
     )
     release_nets(context)
     return tuple(vm.name for vm in running)
+
+
+def _ask(vm: VMPlan, context: PrefixContext) -> None:
+    hypervisor = context.hypervisor
+    if hypervisor.has_power_button(vm.domain):
+        context.guests.forget([vm.name])
+        hypervisor.shutdown_domain(vm.domain)
+    else:
+        ask_over_ssh(vm, context, "poweroff")
+        context.guests.forget([vm.name])
 
 
 def _wait_until_off(
@@ -152,7 +158,7 @@ def _wait_until_off(
                 f"{vm.name!r} did not power off within {timeout:g} s",
                 hint=f"power it off at once: lagoctl stop {vm.name}",
             )
-        world.clock.sleep(min(_POLL, remaining))
+        world.clock.sleep(min(POLL, remaining))
 
 
 def destroy_prefix(uuid: str, *, layout: PrefixLayout, world: World) -> None:

@@ -55,7 +55,8 @@ class FakeHost:
     def fail(self, step: Step, error: Exception | None) -> None:
         """Make *step* raise *error*; ``None`` makes it work again.
 
-        A host whose ``hypervisor`` fails is one whose libvirtd has died: it is not up.
+        A host whose ``hypervisor`` fails is one whose libvirtd has died: it is not up, and has
+        not ended; starting a private one brings its libvirtd back.
         """
         self._failures.pop(step, None)
         if error is not None:
@@ -81,10 +82,16 @@ class FakeHost:
         """See `Host.is_up`."""
         return self._is_started and "hypervisor" not in self._failures
 
+    def is_ended(self) -> bool:
+        """See `Host.is_ended`."""
+        return not self._is_started
+
     def start(self) -> None:
         """See `Host.start`."""
         self._begin("start")
         self._is_started = True
+        if self._kind is HostKind.PRIVATE:
+            self._failures.pop("hypervisor", None)
 
     def end(self) -> None:
         """See `Host.end`; ends everything on a private host, and nothing on others."""

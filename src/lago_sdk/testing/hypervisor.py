@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lago_sdk.errors import HypervisorError
-from lago_sdk.ports import DomainInfo
+from lago_sdk.ports import DhcpLease, DomainInfo
 from lago_sdk.render.tags import parse_tag
 from lago_sdk.state import NetState, VMState
+from lago_sdk.testing.agents import FakeAgents
+from lago_sdk.testing.consoles import FakeConsoles
 from lago_sdk.testing.hypervisor_part import DomainRecord, FakePart, NetworkRecord, parse_xml
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 
 class FakeDomains(FakePart):
@@ -67,6 +70,59 @@ class FakeDomains(FakePart):
             if name not in self._deaf:
                 self._switch_off(name, "shut down")
 
+    def has_power_button(self, name: str) -> bool:
+        """See `Domains.has_power_button`."""
+        with self._lock:
+            self._begin("has_power_button", name)
+            domain = self._domains.get(name)
+            if domain is None:
+                raise HypervisorError(f"cannot look at domain {name!r}: there is none")
+            return domain.has_acpi
+
+    def reboot_domain(self, name: str) -> None:
+        """See `Domains.reboot_domain`."""
+        with self._lock:
+            self._begin("reboot_domain", name)
+            self._fail(name, "reboot")
+            domain = self._get_active(name, "reboot")
+            if name not in self._deaf:
+                domain.reboots += 1
+
+    def reset_domain(self, name: str) -> None:
+        """See `Domains.reset_domain`."""
+        with self._lock:
+            self._begin("reset_domain", name)
+            self._fail(name, "reset")
+            domain = self._get_active(name, "reset")
+            domain.reboots += 1
+            domain.state, domain.reason = VMState.RUNNING, "booted"
+
+    @contextmanager
+    def watch_reboot(self, name: str) -> Iterator[Callable[[], bool]]:
+        """See `Domains.watch_reboot`."""
+        with self._lock:
+            self._begin("watch_reboot", name)
+            domain = self._get_active(name, "watch")
+            before = domain.reboots
+        yield lambda: domain.reboots > before
+
+    def suspend_domain(self, name: str) -> None:
+        """See `Domains.suspend_domain`."""
+        with self._lock:
+            self._begin("suspend_domain", name)
+            self._fail(name, "suspend")
+            domain = self._get_active(name, "suspend")
+            domain.state, domain.reason = VMState.PAUSED, "by user"
+
+    def resume_domain(self, name: str) -> None:
+        """See `Domains.resume_domain`."""
+        with self._lock:
+            self._begin("resume_domain", name)
+            self._fail(name, "resume")
+            domain = self._get_active(name, "resume")
+            if domain.state is not VMState.RUNNING:
+                domain.state, domain.reason = VMState.RUNNING, "unpaused"
+
     def remove_domain(self, name: str) -> None:
         """See `Hypervisor.remove_domain`."""
         with self._lock:
@@ -115,8 +171,21 @@ class FakeNetworks(FakePart):
             self._fail(name, "remove")
             self._networks.pop(name, None)
 
+    def give_dhcp_lease(self, name: str, *, mac: str, address: str) -> None:
+        """Let the DHCP server of the network *name* give *address* away."""
+        with self._lock:
+            lease = DhcpLease(mac=mac.lower(), address=address)
+            self._networks[name].leases = (*self._networks[name].leases, lease)
 
-class FakeHypervisor(FakeDomains, FakeNetworks):
+    def list_dhcp_leases(self, name: str) -> tuple[DhcpLease, ...]:
+        """See `Networks.list_dhcp_leases`."""
+        with self._lock:
+            self._begin("list_dhcp_leases", name)
+            network = self._networks.get(name)
+            return network.leases if network is not None else ()
+
+
+class FakeHypervisor(FakeAgents, FakeConsoles, FakeDomains, FakeNetworks):
     """A `lago_sdk.ports.Hypervisor` whose domains run nothing; guests obey at once.
 
     Args:

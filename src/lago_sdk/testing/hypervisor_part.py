@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import threading
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from xml.etree import ElementTree as ET
 
 import attrs
 
 from lago_sdk.errors import HypervisorError
+from lago_sdk.ports import DhcpLease
 from lago_sdk.state import NetState, VMState
 
-Verb: TypeAlias = Literal["create", "end", "shutdown", "remove"]
+if TYPE_CHECKING:
+    from lago_sdk.testing.agents import FakeAgent
+    from lago_sdk.testing.consoles import FakeConsole
+
+Verb: TypeAlias = Literal[
+    "create", "end", "shutdown", "reboot", "reset", "suspend", "resume", "remove"
+]
 """What is done to a domain; networks are only created and removed."""
 
 
@@ -24,6 +31,8 @@ class DomainRecord:
     xml: str
     state: VMState = VMState.SHUT_OFF
     reason: str = ""
+    has_acpi: bool = True
+    reboots: int = 0
 
 
 @attrs.define(kw_only=True)
@@ -33,6 +42,7 @@ class NetworkRecord:
     owner: str | None
     xml: str
     state: NetState = NetState.DOWN
+    leases: tuple[DhcpLease, ...] = ()
 
 
 class FakePart:
@@ -52,6 +62,8 @@ class FakePart:
         self._networks: dict[str, NetworkRecord] = {}
         self._failures: dict[tuple[str, Verb], Exception] = {}
         self._deaf: set[str] = set()
+        self._agents: dict[str, FakeAgent] = {}
+        self._consoles: dict[str, FakeConsole] = {}
         self.calls: list[tuple[str, str]] = []
         self._lock = threading.RLock()
 
@@ -63,9 +75,27 @@ class FakePart:
                 self._failures[name, on] = error
 
     def ignore_shutdown(self, name: str) -> None:
-        """Let the guest of the domain *name* run on when it is asked to power off."""
+        """Let the guest of *name* run on when it is asked to power off or to reboot."""
         with self._lock:
             self._deaf.add(name)
+
+    def reboot_guest(self, name: str) -> None:
+        """Let the guest of the domain *name* reboot by itself.
+
+        Raises:
+            KeyError: There is no such domain.
+        """
+        with self._lock:
+            self._domains[name].reboots += 1
+
+    def remove_acpi(self, name: str) -> None:
+        """Take the power button from the domain *name*.
+
+        Raises:
+            KeyError: There is no such domain.
+        """
+        with self._lock:
+            self._domains[name].has_acpi = False
 
     def count(self, method: str) -> int:
         """Return how often *method* was called."""
@@ -118,6 +148,12 @@ class FakePart:
         domain = self._domains.get(name)
         if domain is not None and domain.state.is_active:
             domain.state, domain.reason = VMState.SHUT_OFF, reason
+
+    def _get_active(self, name: str, action: str) -> DomainRecord:
+        domain = self._domains.get(name)
+        if domain is None or not domain.state.is_active:
+            raise HypervisorError(f"cannot {action} domain {name!r}: domain is not running")
+        return domain
 
 
 def parse_xml(xml: str, kind: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from lago_sdk.adapters.libvirt.errors import (
     translated,
 )
 from lago_sdk.adapters.libvirt.hypervisor import LibvirtHypervisor
-from lago_sdk.adapters.libvirt.states import state_reason, vm_state
+from lago_sdk.adapters.libvirt.states import describe_state
 from lago_sdk.errors import HostError, HypervisorError, LagoError
 from lago_sdk.state import VMState
 
@@ -97,36 +97,48 @@ def names_of(prefix):
     ],
 )
 def test_each_state_has_its_word(name, state):
-    assert vm_state(getattr(libvirt, f"VIR_DOMAIN_{name}")) is state
+    assert describe_state(getattr(libvirt, f"VIR_DOMAIN_{name}"), 0) == (state, "")
 
 
 @pytest.mark.parametrize("number", [-1, 8, 99])
 def test_a_state_of_the_future_is_unknown(number):
-    assert vm_state(number) is VMState.UNKNOWN
+    assert describe_state(number, 1) == (VMState.UNKNOWN, "")
 
 
 @pytest.mark.parametrize(
     ("state", "prefix"),
     [
-        (VMState.RUNNING, "VIR_DOMAIN_RUNNING_"),
-        (VMState.PAUSED, "VIR_DOMAIN_PAUSED_"),
-        (VMState.SHUT_OFF, "VIR_DOMAIN_SHUTOFF_"),
-        (VMState.CRASHED, "VIR_DOMAIN_CRASHED_"),
+        (libvirt.VIR_DOMAIN_RUNNING, "VIR_DOMAIN_RUNNING_"),
+        (libvirt.VIR_DOMAIN_PAUSED, "VIR_DOMAIN_PAUSED_"),
+        (libvirt.VIR_DOMAIN_SHUTOFF, "VIR_DOMAIN_SHUTOFF_"),
+        (libvirt.VIR_DOMAIN_CRASHED, "VIR_DOMAIN_CRASHED_"),
     ],
 )
 def test_each_reason_has_a_word_unless_it_is_unknown(state, prefix):
     numbers = dict(names_of(prefix))
     for name, number in numbers.items():
-        assert bool(state_reason(state, number)) is not name.endswith("_UNKNOWN")
+        assert bool(describe_state(state, number)[1]) is not name.endswith("_UNKNOWN")
 
 
 def test_reasons_are_the_right_ones():
-    assert state_reason(VMState.RUNNING, libvirt.VIR_DOMAIN_RUNNING_BOOTED) == "booted"
-    assert state_reason(VMState.PAUSED, libvirt.VIR_DOMAIN_PAUSED_IOERROR) == "input/output error"
-    assert state_reason(VMState.SHUT_OFF, libvirt.VIR_DOMAIN_SHUTOFF_CRASHED) == "crashed"
-    assert state_reason(VMState.CRASHED, libvirt.VIR_DOMAIN_CRASHED_PANICKED) == "panicked"
-    assert state_reason(VMState.BLOCKED, 1) == ""
-    assert state_reason(VMState.RUNNING, 99) == ""
+    def reason(state, number):
+        return describe_state(state, number)[1]
+
+    assert reason(libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_BOOTED) == "booted"
+    assert (
+        reason(libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_IOERROR) == "input/output error"
+    )
+    assert reason(libvirt.VIR_DOMAIN_CRASHED, libvirt.VIR_DOMAIN_CRASHED_PANICKED) == "panicked"
+    assert reason(libvirt.VIR_DOMAIN_BLOCKED, 1) == ""
+    assert reason(libvirt.VIR_DOMAIN_RUNNING, 99) == ""
+
+
+def test_a_vm_whose_qemu_is_gone_has_crashed_and_is_not_merely_off():
+    shut_off = libvirt.VIR_DOMAIN_SHUTOFF
+    state, reason = describe_state(shut_off, libvirt.VIR_DOMAIN_SHUTOFF_CRASHED)
+    assert (state, reason) == (VMState.CRASHED, "its guest panicked, or QEMU was killed")
+    ended = describe_state(shut_off, libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED)
+    assert ended == (VMState.SHUT_OFF, "destroyed")
 
 
 def test_no_daemon_is_a_host_error_and_silent(tmp_path, capfd):

@@ -98,10 +98,13 @@ def test_a_vm_that_crashed_is_started_again_and_a_paused_one_is_left_alone(tmp_p
     prefix, world = make_lab(tmp_path)
     prefix.start()
     world.hypervisor.set_domain_state(domain(prefix, "web"), VMState.CRASHED, "panicked")
-    world.hypervisor.set_domain_state(domain(prefix, "db"), VMState.PAUSED)
+    world.hypervisor.set_domain_state(domain(prefix, "db"), VMState.PAUSED, "by user")
     report = prefix.start()
-    assert (report.started, report.already_running) == (("web",), ("db",))
+    assert (report.started, report.already_running, report.paused) == (("web",), (), ("db",))
     assert states(prefix) == {"web": VMState.RUNNING, "db": VMState.PAUSED}
+    assert world.log.warnings == (
+        "db is paused (by user), and left so; resume it: lagoctl resume db",
+    )
 
 
 def test_the_second_failure_takes_back_the_first_in_reverse(tmp_path):
@@ -218,6 +221,49 @@ def test_a_host_that_does_not_come_up_is_taken_down(tmp_path):
     assert world.host.calls == ["start", "end"]
 
 
+def test_nobody_waits_who_does_not_want_to(tmp_path):
+    prefix, world = make_lab(tmp_path)
+    for name in ("web", "db"):
+        fail_boot(world.guests[name], AssertionError("it was waited for"))
+    assert prefix.start(wait=False).started == ("web", "db")
+    prefix.stop("web")
+    prefix.vms["web"].start(wait=False)
+    assert running(prefix) == {"web", "db"}
+
+
+def test_a_definition_that_was_there_before_survives_the_failure(tmp_path):
+    """With it go the snapshots that libvirt knows of."""
+    prefix, world = make_lab(tmp_path, world=shared_world())
+    prefix.start()
+    prefix.stop()
+    for name in ("web", "db"):
+        fail_boot(world.guests[name], WaitTimeoutError("no answer", stage="port 22 closed"))
+    with pytest.raises(Exception, match=r"no answer|several VMs"):
+        prefix.start()
+    assert set(states(prefix).values()) == {VMState.SHUT_OFF}
+
+
+class TestBrokenHost:
+    """A private host whose libvirtd has died."""
+
+    def test_a_start_mends_it_and_keeps_what_runs(self, tmp_path):
+        prefix, world = make_lab(tmp_path)
+        prefix.start(["web"])
+        world.host.fail("hypervisor", HostError("libvirtd has ended"))
+        report = prefix.start()
+        assert (report.started, report.already_running) == (("db",), ("web",))
+        assert "is broken" in world.log.warnings[0]
+
+    def test_a_start_that_fails_does_not_end_what_it_found(self, tmp_path):
+        prefix, world = make_lab(tmp_path)
+        prefix.start(["web"])
+        world.host.fail("hypervisor", HostError("libvirtd has ended"))
+        world.hypervisor.fail(domain(prefix, "db"), REFUSED)
+        with pytest.raises(HypervisorError):
+            prefix.start()
+        assert running(prefix) == {"web"}
+
+
 def test_a_net_that_does_not_start_starts_no_vm(tmp_path):
     prefix, world = make_lab(tmp_path, lab_spec(web=vm("lan", "back")))
     world.hypervisor.fail(network(prefix, "back"), REFUSED)
@@ -302,11 +348,28 @@ def test_a_finished_start_leaves_no_journal_and_a_failed_one_no_open_step(tmp_pa
     assert not journal.exists()
 
 
+def write_console(prefix, text):
+    log = prefix.vms["web"].console_log
+    log.parent.mkdir(exist_ok=True)
+    log.write_text(text)
+
+
+def test_a_start_puts_the_console_log_of_the_last_run_aside(tmp_path):
+    prefix, _ = make_lab(tmp_path)
+    write_console(prefix, "the last run")
+    prefix.start()
+    log = prefix.vms["web"].console_log
+    assert log.with_name(f"{log.name}.1").read_text() == "the last run"
+
+
 def test_the_deadline_of_a_boot_is_explained_with_the_console(tmp_path):
     prefix, world = make_lab(tmp_path)
-    (prefix.path / "logs").mkdir(exist_ok=True)
-    prefix.vms["web"].console_log.write_text("login:\nKernel panic\n")
-    fail_boot(world.guests["web"], WaitTimeoutError("no answer", stage="no route"))
+
+    def boot(give_up):
+        write_console(prefix, "login:\nKernel panic\n")
+        raise WaitTimeoutError("no answer", stage="no route")
+
+    world.guests["web"].boot_with(boot)
     with pytest.raises(WaitTimeoutError) as caught:
         prefix.start(["web"])
     assert caught.value.console == ("login:", "Kernel panic")
@@ -315,16 +378,15 @@ def test_the_deadline_of_a_boot_is_explained_with_the_console(tmp_path):
 
 def test_a_vm_that_goes_off_while_it_boots_is_not_waited_for(tmp_path):
     prefix, world = make_lab(tmp_path, lab_spec(web=vm()))
-    (prefix.path / "logs").mkdir(exist_ok=True)
-    prefix.vms["web"].console_log.write_text("Kernel panic\n")
 
     def boot(give_up):
+        write_console(prefix, "Kernel panic\n")
         world.hypervisor.set_domain_state(domain(prefix, "web"), VMState.SHUT_OFF, "crashed")
         give_up()
         pytest.fail("the wait was not given up")
 
     world.guests["web"].boot_with(boot)
-    with pytest.raises(VMNotRunningError, match="went off while it booted") as caught:
+    with pytest.raises(VMNotRunningError, match="went off while it was waited for") as caught:
         prefix.start()
     assert "crashed" in str(caught.value)
     assert "Kernel panic" in str(caught.value)
@@ -346,7 +408,5 @@ def test_the_boot_timeout_is_the_settings_else_the_vms(tmp_path):
         spec = lab_spec(web=vm(boot_time_sec=42))
         prefix, _ = make_lab(tmp_path, spec, world=world, name=f"lab{number}")
         prefix.start()
-    assert asked == [
-        (42.0, "its domain is running (booted)"),
-        (7.0, "its domain is running (booted)"),
-    ]
+    assert [seconds for seconds, _ in asked] == [42.0, 7.0]
+    assert all(text.startswith("its domain is running (booted)") for _, text in asked)

@@ -9,7 +9,7 @@ from lago_sdk.service.status import observe
 from lago_sdk.state import NetState, VMState
 from lago_sdk.testing import FakeHost, make_world
 
-DEAD = HostError("libvirtd does not answer")
+DEAD = HostError("libvirtd does not answer", hint="start it")
 
 
 def test_a_hundred_vms_are_two_questions(tmp_path):
@@ -70,8 +70,46 @@ def test_states_are_unknown_when_the_libvirtd_of_a_shared_host_is_dead(tmp_path,
     assert {vm.state for vm in status.vms} == {VMState.UNKNOWN}
     assert {net.state for net in status.nets} == {NetState.UNKNOWN}
     assert status.vms[0].ip is not None
+    assert status.problem == status.vms[0].reason == error.message
+    assert status.hint == (error.hint or "")
     with pytest.raises(type(error)):
         observe(prefix.plan, world.host)
+
+
+def test_states_are_unknown_on_a_private_host_that_is_broken(tmp_path):
+    prefix, world = make_lab(tmp_path)
+    prefix.start()
+    world.host.fail("hypervisor", DEAD)
+    status = prefix.status()
+    assert {vm.state for vm in status.vms} == {VMState.UNKNOWN}
+    assert (status.problem, status.hint) == (DEAD.message, "start it")
+    with pytest.raises(HostError):
+        prefix.vms["web"].state  # noqa: B018 - looking is the test
+    prefix.stop()
+    assert prefix.status().problem == ""
+    assert {vm.state for vm in prefix.status().vms} == {VMState.DOWN}
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "hint"),
+    [
+        (VMState.PAUSED, "by user", "lagoctl resume web"),
+        (VMState.PAUSED, "input/output error", "free some space"),
+        (VMState.PAUSED, "watchdog", "lagoctl reboot --force web"),
+        (VMState.SUSPENDED, "", "wake it: lagoctl resume web"),
+        (VMState.CRASHED, "panicked", "lagoctl start web"),
+        (VMState.RUNNING, "booted", None),
+        (VMState.SHUT_OFF, "destroyed", None),
+        (VMState.DOWN, "", None),
+    ],
+)
+def test_a_vm_that_stands_still_comes_with_what_to_do(tmp_path, state, reason, hint):
+    prefix, world = make_lab(tmp_path, lab_spec(web=vm()))
+    prefix.start()
+    world.hypervisor.set_domain_state(domain(prefix, "web"), state, reason)
+    (web,) = prefix.status().vms
+    assert (web.state, web.reason) == (state, reason)
+    assert hint in web.hint if hint else web.hint == ""
 
 
 def test_others_domains_are_not_ours(tmp_path):

@@ -7,7 +7,15 @@ import attrs
 import pytest
 from fake_labs import domain, lab_spec, make_lab, nets_up, network, running, states, vm
 
-from lago_sdk.errors import HostError, HypervisorError, LagoError, VMError, VMNotFoundError
+from lago_sdk.errors import (
+    HostError,
+    HypervisorError,
+    LagoError,
+    SSHError,
+    VMError,
+    VMNotFoundError,
+    VMNotRunningError,
+)
 from lago_sdk.ports import HostKind
 from lago_sdk.prefix import Prefix
 from lago_sdk.service.layout import PrefixLayout
@@ -88,10 +96,12 @@ class TestStop:
         prefix, world = make_lab(tmp_path)
         prefix.start()
         world.host.fail("hypervisor", DEAD)
-        assert prefix.stop(["web"]) == ()
+        with pytest.raises(HostError, match="does not answer"):
+            prefix.stop(["web"])
         assert "end" not in world.host.calls
-        prefix.stop()
+        assert prefix.stop() == ("web", "db")
         assert world.host.calls[-1] == "end"
+        assert "ended with all that ran in it" in world.log.warnings[0]
 
     @pytest.mark.parametrize("verb", ["stop", "shutdown"])
     def test_a_dead_libvirtd_of_a_shared_host_is_no_success(self, tmp_path, verb):
@@ -172,6 +182,46 @@ class TestShutdown:
             prefix.shutdown(timeout=1e5)
         assert world.clock.monotonic() < 1e5
         assert "web" in running(prefix)
+
+    @pytest.mark.parametrize("verb", ["shutdown", "reboot", "suspend", "resume"])
+    def test_a_broken_private_host_is_no_success(self, tmp_path, verb):
+        prefix, world = make_lab(tmp_path)
+        prefix.start()
+        world.host.fail("hypervisor", DEAD)
+        with pytest.raises(HostError, match="does not answer"):
+            getattr(prefix, verb)()
+
+    def test_a_paused_guest_is_not_asked_and_nor_are_the_others(self, tmp_path):
+        prefix, world = make_lab(tmp_path)
+        prefix.start()
+        prefix.suspend("web")
+        with pytest.raises(VMNotRunningError, match="'web' cannot shut down: it is paused") as told:
+            prefix.shutdown()
+        assert "lagoctl resume web" in told.value.hint
+        assert "lagoctl stop web" in told.value.hint
+        assert world.hypervisor.count("shutdown_domain") == 0
+
+    def test_a_machine_without_acpi_is_asked_over_ssh(self, tmp_path):
+        prefix, world = make_lab(tmp_path, lab_spec(web=vm()))
+        prefix.start()
+        name = domain(prefix, "web")
+        world.hypervisor.remove_acpi(name)
+        power_off = 'if [ "$(id -u)" = 0 ]; then poweroff; else sudo -n poweroff; fi'
+
+        def obey(call):
+            world.hypervisor.end_domain(name)
+            raise SSHError("the connection is gone")
+
+        world.guests["web"].answer_with(power_off, obey)
+        assert prefix.shutdown() == ("web",)
+        assert world.hypervisor.count("shutdown_domain") == 0
+
+    def test_with_reboot_it_comes_back(self, tmp_path):
+        prefix, world = make_lab(tmp_path)
+        prefix.start()
+        assert prefix.shutdown("web", reboot=True) == ("web",)
+        assert running(prefix) == {"web", "db"}
+        assert world.hypervisor.count("reboot_domain") == 1
 
     def test_of_what_does_not_run_asks_nobody(self, tmp_path):
         prefix, world = make_lab(tmp_path)

@@ -125,12 +125,31 @@ def get_status(path: Path, *, wait: float | None = None) -> Status:
     Raises:
         HostError: The supervisor is not there or does not answer.
     """
+    if wait is None:
+        return _ask_status(path, "ping", _ANSWER_SECONDS)
+    return _ask_status(path, "wait", wait)
+
+
+def _ask_status(path: Path, wish: str, timeout: float) -> Status:
     with Connection(path) as connection:
-        connection.send({"do": "ping" if wait is None else "wait"})
-        answer, _ = connection.receive(timeout=_ANSWER_SECONDS if wait is None else wait)
+        connection.send({"do": wish})
+        answer, _ = connection.receive(timeout=timeout)
     pid = answer["pid"]
     assert isinstance(pid, int)
     return Status(pid=pid, uuid=str(answer["uuid"]), state=str(answer["state"]))
+
+
+def revive(path: Path, *, wait: float) -> Status:
+    """Have a libvirtd that has died started again; returns the state once it is ready or dead.
+
+    Args:
+        path: The control socket.
+        wait: Seconds to wait for it.
+
+    Raises:
+        HostError: The supervisor is not there or does not answer.
+    """
+    return _ask_status(path, "revive", wait)
 
 
 def find_status(path: Path) -> Status | None:

@@ -99,10 +99,24 @@ class PrivateHost:
             return False
         return status is not None and status.is_ready
 
+    def is_ended(self) -> bool:
+        """Whether there is no supervisor: neither one that answers nor one that is on record.
+
+        Raises:
+            HostError: The run directory is not ours, or another prefix's.
+        """
+        if self._find_status() is not None:
+            return False
+        pidfds = find_processes(self._files.record, pid=None)
+        for pidfd in pidfds:
+            os.close(pidfd)
+        return not pidfds
+
     def start(self) -> None:
         """Bring it up, or wait for whoever is bringing it up; nothing happens when it is up.
 
-        One whose libvirtd has died is brought up anew: what ran in it could not be reached again.
+        Where libvirtd has died another one takes over the VMs that run. Where that fails, or the
+        supervisor does not answer, the host is brought up anew, and what ran in it ends.
 
         Raises:
             HostError: It cannot be brought up; the message quotes the logs, the hint says what to
@@ -117,6 +131,8 @@ class PrivateHost:
         with self._hold_lock():
             begin = self._log_sizes()
             status = self._find_status()
+            if status is not None and status.is_broken:
+                status = self._revive()
             if status is None or status.is_broken:
                 self._end()
                 self._spawn()
@@ -182,6 +198,8 @@ class PrivateHost:
             if self._hypervisor is None:
                 self._get_ready()
                 self._hypervisor = LibvirtHypervisor(self.uri)
+            elif self._hypervisor.is_lost():
+                self._get_ready()
             return self._hypervisor
 
     def dial(self, address: str, port: int, *, timeout: float) -> socket.socket:
@@ -244,10 +262,25 @@ class PrivateHost:
 
     def _get_ready(self) -> None:
         status = self._find_status()
-        if status is None:
-            raise HostError("the private host is not up", hint="start the prefix")
-        if not status.is_ready:
-            raise self._explain(f"the private host is not ready: {status.state}")
+        if status is not None and status.is_ready:
+            return
+        if status is None and self.is_ended():
+            raise HostError("the private host is not up", hint="start the prefix: lagoctl start")
+        if status is not None and not status.is_broken:
+            raise HostError("the private host is just starting", hint="try again in a second")
+        why = f"its control socket {self._control} is gone" if status is None else status.state
+        log = self._files.host_log if status is None else self._files.libvirtd_log
+        raise HostError(
+            f"the private host is broken: {why}; VMs may run in it, and nobody can tell",
+            hint="lagoctl start mends it, with the VMs that run where it can; "
+            f"lagoctl stop ends it with all of them; its log is {log}",
+        )
+
+    def _revive(self) -> control.Status | None:
+        try:
+            return control.revive(self._control, wait=_START_SECONDS)
+        except HostError:
+            return None  # it does not answer: the host is ended by its record
 
     @contextmanager
     def _hold_lock(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ answer per packet; file descriptors travel beside them (``SCM_RIGHTS``). What it
 ========== =========================== ==========================================
 ``ping``                               ``pid``, ``uuid``, ``state``
 ``wait``                               the same, once ``state`` is not ``starting``
+``revive``                             as ``wait``; a libvirtd that has died is started again
 ``socket`` ``family, type, proto``     ``{}``, and a socket of the host's networks
 ``run``    ``argv, env``, 3 stdio fds  ``code``, when the command has ended
 ``end``                                ``{}``, and all is over
@@ -289,8 +290,7 @@ class Supervisor:
         set_up_networks()
         if self.settings["keep_groups"]:
             keep_groups()
-        log_path = str(self.settings["libvirtd_log"])
-        self.libvirtd = _start_libvirtd(_strings(self.settings["libvirtd"]), log_path)
+        self.start_libvirtd()
 
     def watch_signals(self) -> None:
         """Turn signals into bytes that wake the loop."""
@@ -338,6 +338,12 @@ class Supervisor:
         os._exit(0)
 
     # -------------------------------------------------------------- libvirtd
+
+    def start_libvirtd(self) -> None:
+        """Start it; one that died is followed by one that knows the VMs which still run."""
+        log_path = str(self.settings["libvirtd_log"])
+        self.libvirtd = _start_libvirtd(_strings(self.settings["libvirtd"]), log_path)
+        self.state = STARTING
 
     def start_probe(self) -> None:
         """Ask libvirtd whether it is ready, if its socket is there."""
@@ -451,7 +457,9 @@ class Supervisor:
         match request.get("do"):
             case "ping":
                 client.answer(self.status())
-            case "wait":
+            case "wait" | "revive" as wish:
+                if wish == "revive" and self.state not in {STARTING, READY}:
+                    self.start_libvirtd()
                 if self.state == STARTING:
                     self.waiting.append(client)
                 else:

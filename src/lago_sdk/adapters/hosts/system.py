@@ -64,6 +64,10 @@ class SystemHost:
             return False
         return True
 
+    def is_ended(self) -> bool:
+        """Never: where its libvirtd does not answer, VMs may run on."""
+        return False
+
     def start(self) -> None:
         """Connect: there is nothing to bring up.
 
@@ -133,8 +137,8 @@ class SystemHost:
         from lago_sdk.adapters.libvirt.hypervisor import LibvirtHypervisor
 
         with self._mutex:
-            if self._hypervisor is None:
-                hypervisor = LibvirtHypervisor(self._uri)
+            if self._hypervisor is None or self._hypervisor.is_lost():
+                hypervisor = self._hypervisor or LibvirtHypervisor(self._uri)
                 try:
                     hypervisor.version()  # it connects on first use
                 except (HostError, HypervisorError) as error:

@@ -51,6 +51,11 @@ class Connection:
                     self._connection = _open(self.uri, self._timeout)
                 return self._connection
 
+    def is_lost(self) -> bool:
+        """Whether it was open, and the daemon went away since; costs no question to it."""
+        connection = self._connection
+        return connection is not None and not connection.isAlive()
+
     def close(self) -> None:
         """Close it for good; idempotent."""
         with self._lock:

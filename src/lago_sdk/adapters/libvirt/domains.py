@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
-from lago_sdk.adapters.libvirt.errors import Reason, find_reason, tolerated
+from lago_sdk.adapters.libvirt.errors import Reason, find_reason, tolerated, translated
 from lago_sdk.adapters.libvirt.part import GONE, Part, is_active, parse_name
-from lago_sdk.adapters.libvirt.states import state_reason, vm_state
+from lago_sdk.adapters.libvirt.states import describe_state
+from lago_sdk.errors import HostError
 from lago_sdk.ports import DomainInfo
+from lago_sdk.state import VMState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 class LibvirtDomains(Part):
@@ -75,6 +83,65 @@ class LibvirtDomains(Part):
             if domain.isActive():
                 _press_power_button(domain)
 
+    def has_power_button(self, name: str) -> bool:
+        """See `Domains.has_power_button`."""
+        with self._with_domain(name, f"look at domain {name!r}") as domain:
+            xml = ET.fromstring(domain.XMLDesc(0))  # noqa: S314 - libvirt's
+            return xml.find("features/acpi") is not None
+
+    def reboot_domain(self, name: str) -> None:
+        """See `Domains.reboot_domain`."""
+        import libvirt
+
+        with self._with_domain(name, f"reboot domain {name!r}") as domain:
+            try:
+                domain.reboot(libvirt.VIR_DOMAIN_REBOOT_ACPI_POWER_BTN)
+            except libvirt.libvirtError as error:
+                if find_reason(error) is not Reason.INVALID:
+                    raise
+                domain.reboot(0)  # a driver that knows one way only
+
+    def reset_domain(self, name: str) -> None:
+        """See `Domains.reset_domain`."""
+        with self._with_domain(name, f"reset domain {name!r}") as domain:
+            domain.reset(0)
+            _run_on(domain)
+
+    @contextmanager
+    def watch_reboot(self, name: str) -> Iterator[Callable[[], bool]]:
+        """See `Domains.watch_reboot`; a reset of the machine is libvirt's event ``reboot``."""
+        import libvirt
+
+        action = f"watch domain {name!r}"
+        happened = threading.Event()
+        with self._doing(action) as connection:
+            domain = connection.lookupByName(name)
+            watch = connection.domainEventRegisterAny(
+                domain, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, _note_reboot, happened
+            )
+
+        def has_rebooted() -> bool:
+            if not happened.is_set() and not connection.isAlive():
+                message = f"libvirtd went away while domain {name!r} was to reboot"
+                raise HostError(message, hint="lagoctl status tells how it stands")
+            return happened.is_set()
+
+        try:
+            yield has_rebooted
+        finally:
+            with translated(action), tolerated(Reason.UNREACHABLE):
+                connection.domainEventDeregisterAny(watch)
+
+    def suspend_domain(self, name: str) -> None:
+        """See `Domains.suspend_domain`."""
+        with self._with_domain(name, f"suspend domain {name!r}") as domain:
+            domain.suspend()
+
+    def resume_domain(self, name: str) -> None:
+        """See `Domains.resume_domain`."""
+        with self._with_domain(name, f"resume domain {name!r}") as domain:
+            _run_on(domain)
+
     def remove_domain(self, name: str) -> None:
         """See `Hypervisor.remove_domain`."""
         with self._doing(f"remove domain {name!r}") as connection, tolerated(Reason.ABSENT):
@@ -85,13 +152,8 @@ class LibvirtDomains(Part):
 
 
 def _describe(domain: Any, state: int, reason: int) -> DomainInfo:
-    known = vm_state(state)
-    return DomainInfo(
-        name=domain.name(),
-        uuid=domain.UUIDString(),
-        state=known,
-        reason=state_reason(known, reason),
-    )
+    known, why = describe_state(state, reason)
+    return DomainInfo(name=domain.name(), uuid=domain.UUIDString(), state=known, reason=why)
 
 
 def _find_domain(connection: Any, name: str) -> Any:
@@ -126,3 +188,17 @@ def _press_power_button(domain: Any) -> None:
         if find_reason(error) is not Reason.INVALID:
             raise
         domain.shutdown()  # a driver that knows one way only
+
+
+def _run_on(domain: Any) -> None:
+    """Resume or wake a domain; nothing happens when it runs."""
+    state, _ = domain.state()
+    known, _ = describe_state(state, 0)
+    if known is VMState.SUSPENDED:
+        domain.pMWakeup()
+    elif known is not VMState.RUNNING:
+        domain.resume()
+
+
+def _note_reboot(_connection: Any, _domain: Any, happened: threading.Event) -> None:
+    happened.set()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from lago_sdk.adapters.libvirt.agent import LibvirtAgents
+from lago_sdk.adapters.libvirt.consoles import LibvirtConsoles
 from lago_sdk.adapters.libvirt.domains import LibvirtDomains
 from lago_sdk.adapters.libvirt.networks import LibvirtNetworks
+from lago_sdk.adapters.libvirt.snapshots import LibvirtStates
 
 
-class LibvirtHypervisor(LibvirtDomains, LibvirtNetworks):
+class LibvirtHypervisor(
+    LibvirtAgents, LibvirtConsoles, LibvirtDomains, LibvirtNetworks, LibvirtStates
+):
     """The libvirtd at a URI, as a `lago_sdk.ports.Hypervisor`.
 
     It may be used by many threads at once. All methods raise `HostError` when the daemon cannot
@@ -20,6 +25,10 @@ class LibvirtHypervisor(LibvirtDomains, LibvirtNetworks):
         """See `Hypervisor.version`."""
         with self._doing("ask for the version of libvirt") as connection:
             return int(connection.getLibVersion())
+
+    def is_lost(self) -> bool:
+        """Whether the daemon went away since it was connected to; the next call tries again."""
+        return self._connection.is_lost()
 
     def close(self) -> None:
         """Close the connection; domains and networks stay as they are."""

@@ -65,12 +65,17 @@ _REASONS = {
 """Words for the reasons of each state, from number 1; number 0 is always "unknown"."""
 
 
-def vm_state(number: int) -> VMState:
-    """Return the state that libvirt calls *number*; one it has invented since is unknown."""
-    return _STATES[number] if 0 <= number < len(_STATES) else VMState.UNKNOWN
+_ENDED_BADLY = 3
+"""``VIR_DOMAIN_SHUTOFF_CRASHED``: QEMU has gone without a word, or was ended by a guest's panic."""
 
 
-def state_reason(state: VMState, number: int) -> str:
-    """Return why a domain is in *state*, in a word or two; empty when libvirt does not say."""
+def describe_state(number: int, reason: int) -> tuple[VMState, str]:
+    """Return the state that libvirt calls *number*, and why, in a word or two.
+
+    A state that libvirt has invented since is unknown; a reason that it does not tell is empty.
+    """
+    state = _STATES[number] if 0 <= number < len(_STATES) else VMState.UNKNOWN
+    if state is VMState.SHUT_OFF and reason == _ENDED_BADLY:
+        return VMState.CRASHED, "its guest panicked, or QEMU was killed"
     reasons = _REASONS.get(state, ())
-    return reasons[number - 1] if 1 <= number <= len(reasons) else ""
+    return state, reasons[reason - 1] if 1 <= reason <= len(reasons) else ""

@@ -1,0 +1,123 @@
+"""Rebooting: asked for or forced, and how to know that it has happened.
+
+A guest is asked by the power button of ACPI and started again by libvirt once it has powered
+off. The hypervisor tells when the machine was reset: from then on nothing of the old system can
+answer, so the wait for ssh that follows ends with the new one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lago_sdk.errors import VMError
+from lago_sdk.events import stage
+from lago_sdk.service.parallel import Cancellation, count_boots, run_parallel
+from lago_sdk.service.power import POLL, ask_over_ssh, check_obeys
+from lago_sdk.service.reach import answers_ssh, boot_timeout, wait_for_ssh
+from lago_sdk.service.select import select_vms
+from lago_sdk.service.states import list_active
+from lago_sdk.service.status import observe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from lago_sdk.plan.models import VMPlan
+    from lago_sdk.service.context import PrefixContext
+
+
+class Rebooter:
+    """One reboot of some VMs of a prefix; used once.
+
+    Args:
+        context: The prefix; connections to the guests are closed.
+        timeout: Seconds that a guest may take to power off.
+        wait: Whether to return when the guests answer ssh again, or once they were asked.
+        force: Press the reset button: no guest is asked, and what it has not written is lost.
+    """
+
+    def __init__(
+        self, context: PrefixContext, *, timeout: float, wait: bool = True, force: bool = False
+    ) -> None:
+        self._context = context
+        self._timeout = timeout
+        self._wait = wait
+        self._force = force
+        self._cancellation = Cancellation()
+
+    def reboot(self, names: Iterable[str] | None = None) -> tuple[str, ...]:
+        """Reboot the VMs called *names*; those that run for ``None``. Returns their names.
+
+        Raises:
+            VMNotRunningError: A VM that is named does not run, or stands still.
+            VMError: A guest did not power off in time, and runs on.
+            WaitTimeoutError: A guest did not answer in time after it had gone down.
+            HostError: The host's libvirtd does not answer.
+            ExceptionGroup: Several VMs failed.
+        """
+        context, world = self._context, self._context.world
+        vms = select_vms(context.plan, names)
+        seen = observe(context.plan, world.host)
+        active = list_active(vms, seen, are_named=names is not None)
+        if not active:
+            return ()
+        if not self._force:
+            check_obeys(active, seen, wish="reboot")
+        run_parallel(
+            self._reboot,
+            active,
+            # Without a wait it is the guests who boot, all at once.
+            limit=count_boots(world, world.host.facts()) if self._wait else len(active),
+            message="several VMs did not reboot",
+            cancellation=self._cancellation,
+            keep_going=True,
+        )
+        return tuple(vm.name for vm in active)
+
+    def _reboot(self, vm: VMPlan) -> None:
+        context = self._context
+        self._cancellation.check()
+        what = "reset" if self._force else "reboot"
+        with stage(context.world.observe, what, vm.name), context.journal.step(what, vm.name):
+            self._go_down(vm)
+        if self._wait and answers_ssh(vm):
+            with stage(context.world.observe, "wait for ssh", vm.name):
+                wait_for_ssh(
+                    vm,
+                    context=context,
+                    timeout=boot_timeout(vm, context.world.config),
+                    give_up=self._cancellation.check,
+                )
+
+    def _go_down(self, vm: VMPlan) -> None:
+        context = self._context
+        hypervisor = context.hypervisor
+        with hypervisor.watch_reboot(vm.domain) as has_rebooted:
+            if self._force:
+                hypervisor.reset_domain(vm.domain)
+            elif hypervisor.has_power_button(vm.domain):
+                hypervisor.reboot_domain(vm.domain)
+            else:
+                ask_over_ssh(vm, context, "reboot")
+            if self._wait or self._force:
+                self._wait_until_reset(vm, has_rebooted)
+        # Whoever used the VM meanwhile spoke to the old system.
+        context.guests.forget([vm.name])
+
+    def _wait_until_reset(self, vm: VMPlan, has_rebooted: Callable[[], bool]) -> None:
+        context = self._context
+        clock = context.world.clock
+        deadline = clock.monotonic() + self._timeout
+        while not has_rebooted():
+            self._cancellation.check()
+            info = context.hypervisor.find_domain(vm.domain)
+            if info is None or not info.state.is_active:
+                message = f"{vm.name!r} powered off and did not come back"
+                raise VMError(vm.name, message, hint=f"start it: lagoctl start {vm.name}")
+            remaining = deadline - clock.monotonic()
+            if remaining <= 0:
+                raise VMError(
+                    vm.name,
+                    f"{vm.name!r} did not reboot within {self._timeout:g} s; it runs on",
+                    hint=f"press its reset button: lagoctl reboot --force {vm.name}",
+                )
+            clock.sleep(min(POLL, remaining))
