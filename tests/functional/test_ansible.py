@@ -13,7 +13,7 @@ import pytest
 from functional.conftest import EXAMPLES
 from lago_sdk import Config, Prefix
 
-pytestmark = [pytest.mark.functional, pytest.mark.slow]
+pytestmark = [pytest.mark.functional, pytest.mark.slow, pytest.mark.root_only]
 
 Ansible = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -106,7 +106,6 @@ def test_a_script_is_a_dynamic_inventory(lab: Prefix, ansible: Ansible, tmp_path
     assert json.loads(asked.stdout)["ansible_host"] == lab.vms["db"].ip
 
 
-@pytest.mark.root_only
 @pytest.mark.private_only
 def test_the_example_on_a_guest_with_python(
     debian_lab: Prefix, ansible: Ansible, tmp_path: Path

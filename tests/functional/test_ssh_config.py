@@ -103,6 +103,7 @@ def test_ssh_by_name(lab: Prefix) -> None:
     assert run("ssh", "-F", lab.ssh_config, "web", "exit 7", code=7).stdout == ""
 
 
+@pytest.mark.root_only
 def test_another_host_key_is_refused(lab: Prefix) -> None:
     done = run("ssh", "-F", lab.ssh_config, "-o", "HostKeyAlias=db", "web", "true", code=255)
     assert "Host key verification failed" in done.stderr
@@ -110,6 +111,7 @@ def test_another_host_key_is_refused(lab: Prefix) -> None:
     run("ssh", "-F", lab.ssh_config, *none, "-o", "BatchMode=yes", "web", "true", code=255)
 
 
+@pytest.mark.root_only
 def test_scp_and_sftp(lab: Prefix, tree: Path, tmp_path: Path) -> None:
     config = lab.ssh_config
     run("scp", "-q", "-F", config, "-r", "-p", tree, "web:/tmp/scp tree")
@@ -120,6 +122,7 @@ def test_scp_and_sftp(lab: Prefix, tree: Path, tmp_path: Path) -> None:
     assert (tmp_path / "got").read_text() == "#!/bin/sh\necho hello\n"
 
 
+@pytest.mark.root_only
 def test_rsync(lab: Prefix, tree: Path, tmp_path: Path) -> None:
     """The guest has no rsync: it is given ours, with the libraries that it needs."""
     kit = tmp_path / "kit"
@@ -140,6 +143,7 @@ def test_rsync(lab: Prefix, tree: Path, tmp_path: Path) -> None:
     assert list_tree(tmp_path / "back") == list_tree(tree)
 
 
+@pytest.mark.root_only
 @pytest.mark.private_only
 @pytest.mark.parametrize("relay", [False, True])
 def test_what_cannot_take_a_socket_is_relayed_to(lab: Prefix, tmp_path: Path, relay: bool) -> None:
