@@ -22,6 +22,9 @@ _FAMILIES = {
         "start": "Start VMs, with their nets, and wait until ssh answers.",
         "stop": "Power off VMs at once.",
         "shutdown": "Ask guests to power off, and wait until they have.",
+        "reboot": "Have guests reboot, and wait until ssh answers on the new system.",
+        "suspend": "Pause VMs: their memory stays, their processors stand still.",
+        "resume": "Let paused VMs run on, whoever paused them.",
         "cleanup": "Stop everything of the prefix and keep its files.",
         "destroy": "Remove the prefix for good: VMs, nets, leases and files.",
     },
@@ -31,6 +34,7 @@ _FAMILIES = {
         "set-current": "Make a prefix the one that verbs work on.",
     },
     "shell": {"shell": "Open a shell in a guest, or run a command or script there."},
+    "console": {"console": "Sit at the serial console of a VM, or print its log."},
     "tools": {
         "ssh-config": "Print how ssh, scp, rsync and editors log in to the VMs.",
         "ansible-hosts": "Print the VMs as an Ansible inventory.",
@@ -39,6 +43,7 @@ _FAMILIES = {
         "deploy": "Run the deploy scripts of VMs in their guests.",
         "service": "Show, start, stop or restart a service in a guest.",
     },
+    "wait": {"wait": "Wait until something of a VM has happened."},
     "check": {
         "validate": "Check init files and print every problem, as compilers do.",
         "plan": "Show what a lab would be, without making anything.",

@@ -59,7 +59,7 @@ class ProgressLines:
 
     def __call__(self, event: "Event", /) -> None:
         """Take note of *event*."""
-        from lago_sdk import Note, Output, Progress, StageFailed, StageFinished, StageStarted
+        from lago_sdk import Note, Progress, StageFailed, StageFinished, StageStarted
 
         if isinstance(event, (StageFinished, StageFailed)):
             self._drop_progress(event.stage, event.subject)
@@ -73,7 +73,7 @@ class ProgressLines:
             self._failed(event)
         elif isinstance(event, Note):
             self._noted(event)
-        elif isinstance(event, Output) and self._shows("info"):
+        elif self._shows("info"):
             self._write(f"{paint(f'{event.subject} |', 'cyan', stream=sys.stderr)} {event.line}")
 
     def _started(self, event: "StageStarted") -> None:

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from lago_sdk.adapters.hosts.findings import Finding
     from lago_sdk.config import AccelChoice, Config
     from lago_sdk.errors import (
+        AgentError,
         CommandError,
+        CommandTimeoutError,
         ConfigError,
+        ConsoleError,
         DeployError,
         HostError,
         HostKeyChangedError,
@@ -58,12 +61,17 @@ if TYPE_CHECKING:
         StageFinished,
         StageStarted,
     )
+    from lago_sdk.handles.agent import Agent
+    from lago_sdk.handles.console import Console
     from lago_sdk.handles.service import Service
     from lago_sdk.handles.wait_for import WaitFor
     from lago_sdk.net import Net
     from lago_sdk.plan.models import DiskPlan, Image, NetPlan, NicPlan, Plan, VMPlan
+    from lago_sdk.ports.agent import AgentState
     from lago_sdk.prefix import Prefix
-    from lago_sdk.results import CommandResult
+    from lago_sdk.results import CommandResult, Road
+    from lago_sdk.service.agent import GuestInterface, GuestOS
+    from lago_sdk.service.console import ConsoleSession
     from lago_sdk.service.deploy import DeployReport, ScriptRun
     from lago_sdk.service.start import StartReport
     from lago_sdk.service.status import NetStatus, NicStatus, PrefixStatus, VMStatus
@@ -126,19 +134,25 @@ _HOMES = {
     "lago_sdk.adapters.hosts.findings": "Finding",
     "lago_sdk.config": "AccelChoice Config",
     "lago_sdk.errors": (
-        "CommandError ConfigError DeployError HostError HostKeyChangedError HypervisorError "
-        "LagoError LockedError MissingToolError NetInUseError NetNotFoundError PrefixExistsError "
-        "PrefixNotFoundError SSHError ServiceError SpecError SubnetLeaseError TemplateError "
-        "TemplateInUseError TemplateNotFoundError ToolError VMError VMNotFoundError "
-        "VMNotRunningError WaitTimeoutError WorkdirError"
+        "AgentError CommandError CommandTimeoutError ConfigError ConsoleError DeployError "
+        "HostError HostKeyChangedError HypervisorError LagoError LockedError MissingToolError "
+        "NetInUseError NetNotFoundError PrefixExistsError PrefixNotFoundError SSHError "
+        "ServiceError SpecError SubnetLeaseError TemplateError TemplateInUseError "
+        "TemplateNotFoundError ToolError VMError VMNotFoundError VMNotRunningError "
+        "WaitTimeoutError WorkdirError"
     ),
     "lago_sdk.events": "Event Note Observer Output Progress StageFailed StageFinished StageStarted",
+    "lago_sdk.handles.agent": "Agent",
+    "lago_sdk.handles.console": "Console",
     "lago_sdk.handles.service": "Service",
     "lago_sdk.handles.wait_for": "WaitFor",
     "lago_sdk.net": "Net",
     "lago_sdk.plan.models": "DiskPlan Image NetPlan NicPlan Plan VMPlan",
+    "lago_sdk.ports.agent": "AgentState",
     "lago_sdk.prefix": "Prefix",
-    "lago_sdk.results": "CommandResult",
+    "lago_sdk.results": "CommandResult Road",
+    "lago_sdk.service.agent": "GuestInterface GuestOS",
+    "lago_sdk.service.console": "ConsoleSession",
     "lago_sdk.service.deploy": "DeployReport ScriptRun",
     "lago_sdk.service.start": "StartReport",
     "lago_sdk.service.status": "NetStatus NicStatus PrefixStatus VMStatus",
@@ -170,15 +184,22 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.s
 __all__ = [
     "VM",
     "AccelChoice",
+    "Agent",
+    "AgentError",
+    "AgentState",
     "BootDevice",
     "Bootstrap",
     "BuildStep",
     "CatalogueEntry",
     "CommandError",
     "CommandResult",
+    "CommandTimeoutError",
     "Compression",
     "Config",
     "ConfigError",
+    "Console",
+    "ConsoleError",
+    "ConsoleSession",
     "ConsoleType",
     "DeployError",
     "DeployReport",
@@ -195,6 +216,8 @@ __all__ = [
     "Finding",
     "Firmware",
     "GarbageReport",
+    "GuestInterface",
+    "GuestOS",
     "HostError",
     "HostKeyChangedError",
     "HypervisorError",
@@ -226,6 +249,7 @@ __all__ = [
     "PrefixStatus",
     "Problem",
     "Progress",
+    "Road",
     "SSHError",
     "ScriptRun",
     "Service",

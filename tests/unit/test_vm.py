@@ -151,20 +151,29 @@ def test_verbs_are_about_this_vm_only(lab):
     assert running(prefix) == {"db"}
 
 
-@pytest.mark.parametrize("use", ["ssh", "interactive_ssh", "wait_for_ssh"])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda web: web.ssh("true"),
+        lambda web: web.interactive_ssh(),
+        lambda web: web.wait_for.ssh(),
+        lambda web: web.wait_for.port(80),
+        lambda web: web.wait_for.console("login:"),
+    ],
+)
 def test_a_vm_that_does_not_run_is_told_at_once(lab, use):
     prefix, _ = lab
     web = prefix.vms["web"]
     web.stop()
     with pytest.raises(VMNotRunningError, match="it is shut off") as caught:
-        getattr(web, use)(*(["true"] if use == "ssh" else []))
+        use(web)
     assert caught.value.hint == "start it: lagoctl start web"
 
 
 def test_waiting_for_ssh_tells_the_seconds(lab):
     prefix, world = lab
     world.guests["web"].login_seconds = 1.5
-    assert prefix.vms["web"].wait_for_ssh() == 1.5
+    assert prefix.vms["web"].wait_for.ssh() == 1.5
 
 
 def test_a_terminal_is_attached(lab):

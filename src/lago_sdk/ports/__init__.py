@@ -7,19 +7,26 @@ all names are found here.
 
 from __future__ import annotations
 
+from lago_sdk.ports.agent import Agents, AgentState
+from lago_sdk.ports.consoles import Consoles, ConsoleStream
 from lago_sdk.ports.domains import DomainInfo, Domains
 from lago_sdk.ports.guest import Guest, SSHTarget
 from lago_sdk.ports.host import Host, HostKind
 from lago_sdk.ports.hypervisor import Hypervisor
 from lago_sdk.ports.images import Archives, Download, ImageBuilder, ImageTool, Templates
-from lago_sdk.ports.networks import Networks
+from lago_sdk.ports.networks import DhcpLease, Networks
 from lago_sdk.ports.services import RunInGuest, ServiceAction, ServiceProvider
 from lago_sdk.ports.tools import Barrier, Clock, Feature, Files, KeyTool, SeedTool, SubnetLeases
 
 __all__ = [
+    "AgentState",
+    "Agents",
     "Archives",
     "Barrier",
     "Clock",
+    "ConsoleStream",
+    "Consoles",
+    "DhcpLease",
     "DomainInfo",
     "Domains",
     "Download",

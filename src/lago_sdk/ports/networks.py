@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import attrs
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lago_sdk.state import NetState
+
+
+@attrs.frozen(kw_only=True)
+class DhcpLease:
+    """An address that a network's DHCP server gave away."""
+
+    mac: str
+    """Whom it was given to, in lower case."""
+    address: str
 
 
 class Networks(Protocol):
@@ -24,3 +35,6 @@ class Networks(Protocol):
 
     def remove_network(self, name: str) -> None:
         """Stop it and forget its definition; idempotent."""
+
+    def list_dhcp_leases(self, name: str) -> tuple[DhcpLease, ...]:
+        """What the DHCP server of the network *name* gave away; nothing where it has none."""

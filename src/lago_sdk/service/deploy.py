@@ -98,9 +98,7 @@ def _deploy_vm(
 ) -> tuple[ScriptRun, ...]:
     wait_for_ssh(
         vm,
-        context.guests.get(vm),
-        host=context.world.host,
-        layout=context.layout,
+        context=context,
         timeout=boot_timeout(vm, context.world.config),
         give_up=cancellation.check,
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lago_sdk.adapters.libvirt.errors import Reason, tolerated
 from lago_sdk.adapters.libvirt.part import GONE, Part, is_active, parse_name
+from lago_sdk.ports import DhcpLease
 from lago_sdk.state import NetState
 
 if TYPE_CHECKING:
@@ -68,6 +69,19 @@ class LibvirtNetworks(Part):
             with tolerated(*GONE):
                 network.destroy()
             network.undefine()
+
+
+    def list_dhcp_leases(self, name: str) -> tuple[DhcpLease, ...]:
+        """See `Networks.list_dhcp_leases`."""
+        none = (Reason.ABSENT, Reason.STATE, Reason.UNSUPPORTED)
+        with self._doing(f"list DHCP leases of network {name!r}") as connection, tolerated(*none):
+            leases = connection.networkLookupByName(name).DHCPLeases()
+            return tuple(
+                DhcpLease(mac=str(lease["mac"]).lower(), address=str(lease["ipaddr"]))
+                for lease in leases
+                if lease.get("mac")
+            )
+        return ()
 
 
 def _find_network(connection: Any, name: str) -> Any:
