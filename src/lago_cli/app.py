@@ -22,7 +22,7 @@ _FAMILIES = {
         "start": "Start VMs, with their nets, and wait until ssh answers.",
         "stop": "Power off VMs at once.",
         "shutdown": "Ask guests to power off, and wait until they have.",
-        "reboot": "Have guests reboot, and wait until ssh answers on the new system.",
+        "reboot": "Reboot VMs, and wait until ssh answers again.",
         "suspend": "Pause VMs: their memory stays, their processors stand still.",
         "resume": "Let paused VMs run on, whoever paused them.",
         "cleanup": "Stop everything of the prefix and keep its files.",

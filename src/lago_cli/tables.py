@@ -23,6 +23,7 @@ def status_data(status: "PrefixStatus") -> "Data":
             "UUID": status.uuid,
             "Name": status.name,
             "Host": status.host,
+            "Problem": status.problem,
             "Networks": {net.name: _net_status(net) for net in status.nets},
             "VMs": {vm.name: _vm_status(vm) for vm in status.vms},
         }
@@ -61,7 +62,7 @@ def status_tables(status: "PrefixStatus") -> str:
     vms = [
         (
             vm.name,
-            vm.state.value,
+            _state(vm),
             vm.ip,
             ", ".join(f"{nic.net}={nic.ip or nic.ip6 or '-'}" for nic in vm.nics),
             vm.distro,
@@ -87,6 +88,19 @@ def status_tables(status: "PrefixStatus") -> str:
         ),
     ]
     return "\n\n".join([head, *tables])
+
+
+def _state(vm: "VMStatus") -> str:
+    """The state, and its reason where somebody has to look at it."""
+    return f"{vm.state.value} ({vm.reason})" if vm.hint and vm.reason else vm.state.value
+
+
+def list_remedies(status: "PrefixStatus") -> tuple[str, ...]:
+    """Return what is wrong with a prefix and what can be done, a line each."""
+    found = [f"{vm.name} is {_state(vm)}: {vm.hint}" for vm in status.vms if vm.hint]
+    if status.problem:
+        found.insert(0, f"{status.problem} ({status.hint})" if status.hint else status.problem)
+    return tuple(found)
 
 
 def plan_data(plan: "Plan") -> "Data":

@@ -16,14 +16,32 @@ _VMs = Annotated[
 ]
 
 
-@verb(app, "lagoctl start", "lagoctl start web db")
-def start(session: Session, vms: _VMs = None) -> None:
-    """Start VMs, with their nets, and wait until ssh answers."""
-    report = session.open_prefix().start(vms)
+_Timeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="How long guests may take to power off; the setting shutdown_timeout when absent.",
+    ),
+]
+_Force = Annotated[
+    bool, typer.Option("--force", help="Press the reset button instead of asking the guest.")
+]
+_NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until ssh answers.")]
+
+
+@verb(app, "lagoctl start", "lagoctl start web db", "lagoctl start --no-wait")
+def start(session: Session, vms: _VMs = None, *, no_wait: _NoWait = False) -> None:
+    """Start VMs, with their nets, and wait until ssh answers.
+
+    VMs that are paused are left so: resume lets them run on.
+    """
+    report = session.open_prefix().start(vms, wait=not no_wait)
     if report.started:
         session.say(f"started {_join(report.started)} in {report.seconds:.1f} s")
-    else:
+    elif report.already_running:
         session.say(f"nothing to do: running already: {_join(report.already_running)}")
+    elif not report.changed:
+        session.say("nothing was started")
 
 
 @verb(app, "lagoctl stop", "lagoctl stop web")
@@ -32,13 +50,60 @@ def stop(session: Session, vms: _VMs = None) -> None:
 
     Nets that nothing uses any more are stopped too.
     """
-    _tell_stopped(session, session.open_prefix().stop(vms))
+    _tell("stopped", session.open_prefix().stop(vms), session)
 
 
-@verb(app, "lagoctl shutdown", "lagoctl shutdown web db")
-def shutdown(session: Session, vms: _VMs = None) -> None:
+@verb(
+    app,
+    "lagoctl shutdown",
+    "lagoctl shutdown web db",
+    "lagoctl shutdown --timeout 30 web",
+    "lagoctl shutdown --reboot",
+)
+def shutdown(
+    session: Session,
+    vms: _VMs = None,
+    *,
+    reboot: Annotated[
+        bool, typer.Option("--reboot", "-r", help="Have them start again: as the verb reboot.")
+    ] = False,
+    timeout: _Timeout = None,
+) -> None:
     """Ask guests to power off, and wait until they have."""
-    _tell_stopped(session, session.open_prefix().shutdown(vms))
+    done = session.open_prefix().shutdown(vms, reboot=reboot, timeout=timeout)
+    _tell("rebooted" if reboot else "stopped", done, session)
+
+
+@verb(app, "lagoctl reboot", "lagoctl reboot web db", "lagoctl reboot --force web")
+def reboot(
+    session: Session,
+    vms: _VMs = None,
+    *,
+    force: _Force = False,
+    no_wait: _NoWait = False,
+    timeout: _Timeout = None,
+) -> None:
+    """Reboot VMs, and wait until ssh answers again.
+
+    Guests are asked to power off, and start again; VMs that are off stay off.
+    """
+    prefix = session.open_prefix()
+    done = prefix.reboot(vms, timeout=timeout, wait=not no_wait, force=force)
+    asked = no_wait and not force
+    _tell("asked to reboot:" if asked else "rebooted", done, session)
+
+
+@verb(app, "lagoctl suspend", "lagoctl suspend web")
+def suspend(session: Session, vms: _VMs = None) -> None:
+    """Pause VMs: their memory stays, their processors stand still."""
+    _tell("suspended", session.open_prefix().suspend(vms), session)
+
+
+@verb(app, "lagoctl resume", "lagoctl resume web")
+def resume(session: Session, vms: _VMs = None) -> None:
+    """Let paused VMs run on, whoever paused them."""
+    done = session.open_prefix().resume(vms)
+    _tell("resumed", done, session, nothing="none of them is paused")
 
 
 @verb(app, "lagoctl cleanup")
@@ -47,7 +112,7 @@ def cleanup(session: Session) -> None:
 
     This is Lago's name for ``lagoctl stop`` without arguments.
     """
-    _tell_stopped(session, session.open_prefix().stop())
+    _tell("stopped", session.open_prefix().stop(), session)
 
 
 @verb(app, "lagoctl destroy", "lagoctl destroy --yes --all-prefixes")
@@ -90,11 +155,10 @@ def _confirm(what: str, *, yes: bool) -> None:
         raise typer.Exit(1)
 
 
-def _tell_stopped(session: Session, names: Sequence[str]) -> None:
-    if names:
-        session.say(f"stopped {_join(names)}")
-    else:
-        session.say("nothing to do: none of them is running")
+def _tell(
+    done: str, names: Sequence[str], session: Session, *, nothing: str = "none of them is running"
+) -> None:
+    session.say(f"{done} {_join(names)}" if names else f"nothing to do: {nothing}")
 
 
 def _join(names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lago_cli.session import Session
-from lago_cli.tables import status_data, status_tables
+from lago_cli.tables import list_remedies, status_data, status_tables
 from lago_cli.verbs import new_family, verb
 
 if TYPE_CHECKING:
@@ -21,8 +21,12 @@ _OLD_KINDS = frozenset({"envs", "prefixes"})
 @verb(app, "lagoctl status", "lagoctl status -f json", "lagoctl -P nightly status -f flat")
 def status(session: Session) -> None:
     """Show the VMs and nets: their state and addresses."""
+    from lago_sdk import Note
+
     found = session.open_prefix().status()
     session.write(status_data(found), status_tables(found), lago_wrote_it=True)
+    for line in list_remedies(found):
+        session.observer(Note(message=line, warning=True))
 
 
 @verb(app, "lagoctl list", "lagoctl list /var/tmp/lab -f json", name="list")

@@ -52,8 +52,8 @@ class FakePrefix:
         if self.error is not None:
             raise self.error
 
-    def start(self, vms=None):
-        self._do("start", vms)
+    def start(self, vms=None, *, wait=True):
+        self._do("start", vms, *([] if wait else ["no wait"]))
         wanted = tuple(vms or self.vms)
         new = tuple(name for name in wanted if name not in self.running)
         old = tuple(name for name in wanted if name in self.running)
@@ -66,9 +66,21 @@ class FakePrefix:
         self.running -= set(stopped)
         return stopped
 
-    def shutdown(self, vms=None, *, timeout=None):
-        self._do("shutdown", vms, timeout)
+    def shutdown(self, vms=None, *, reboot=False, timeout=None):
+        self._do("shutdown", vms, timeout, *(["reboot"] if reboot else []))
         return tuple(vms or self.vms)
+
+    def reboot(self, vms=None, *, timeout=None, wait=True, force=False):
+        self._do("reboot", vms, timeout, wait, force)
+        return tuple(vms or self.vms)
+
+    def suspend(self, vms=None):
+        self._do("suspend", vms)
+        return tuple(vms or self.vms)
+
+    def resume(self, vms=None):
+        self._do("resume", vms)
+        return ()
 
     def destroy(self):
         self._do("destroy")

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 import lago_sdk
-from lago_sdk import Finding, Problem, Severity, VMNotFoundError
+from lago_sdk import Finding, Problem, Severity, VMNotFoundError, VMState
 
 
 def test_status_goes_to_standard_output_and_nothing_else_does(library, lagoctl):
@@ -52,6 +53,22 @@ def test_on_a_terminal_status_is_a_table(library, lagoctl, terminal):
     library.add()
     assert lagoctl("status").stdout.startswith("default on private in ")
     assert lagoctl("status", "-f", "default").stdout.startswith("[Prefix]:")
+
+
+def test_what_stands_still_or_is_unknown_is_told_with_what_to_do(library, lagoctl, terminal):
+    prefix = library.add()
+    sound = prefix.status()
+    (web,) = sound.vms
+    paused = evolve(
+        web, state=VMState.PAUSED, reason="by user", hint="resume it: lagoctl resume web"
+    )
+    prefix.status = lambda: evolve(sound, vms=(paused,), problem="no libvirtd", hint="start it")
+    result = lagoctl("status")
+    assert "paused (by user)" in result.stdout
+    assert "warning: no libvirtd (start it)\n" in result.stderr
+    assert "warning: web is paused (by user): resume it: lagoctl resume web\n" in result.stderr
+    assert result.exit_code == 0
+    assert "Problem: no libvirtd" in lagoctl("status", "-f", "default").stdout
 
 
 def test_a_missing_prefix_is_a_sentence_a_hint_and_2(library, lagoctl):
@@ -180,6 +197,36 @@ class TestLifecycle:
         assert lagoctl("stop").stderr == "stopped db\n"
         assert "nothing to do" in lagoctl("cleanup").stderr
         assert prefix.calls == [("stop", None), ("stop", None)]
+
+    def test_who_does_not_wait(self, library, lagoctl):
+        prefix = library.add()
+        assert lagoctl("start", "--no-wait", "db").exit_code == 0
+        assert prefix.calls == [("start", ["db"], "no wait")]
+
+    def test_shutdown_with_reboot_and_a_timeout(self, library, lagoctl):
+        prefix = library.add()
+        assert lagoctl("shutdown", "-r", "--timeout", "30", "db").stderr == "rebooted db\n"
+        assert prefix.calls == [("shutdown", ["db"], 30, "reboot")]
+
+    @pytest.mark.parametrize(
+        ("words", "call", "told"),
+        [
+            (("db",), (None, True, False), "rebooted db\n"),
+            (("--force", "db"), (None, True, True), "rebooted db\n"),
+            (("--no-wait", "db"), (None, False, False), "asked to reboot: db\n"),
+            (("--timeout", "7", "db"), (7, True, False), "rebooted db\n"),
+        ],
+    )
+    def test_reboot(self, library, lagoctl, words, call, told):
+        prefix = library.add()
+        assert lagoctl("reboot", *words).stderr == told
+        assert prefix.calls == [("reboot", ["db"], *call)]
+
+    def test_suspend_and_resume(self, library, lagoctl):
+        prefix = library.add()
+        assert lagoctl("suspend", "db").stderr == "suspended db\n"
+        assert lagoctl("resume").stderr == "nothing to do: none of them is paused\n"
+        assert prefix.calls == [("suspend", ["db"]), ("resume", None)]
 
     def test_an_unknown_vm(self, library, lagoctl):
         library.add().error = VMNotFoundError("x", "no VM 'x'", hint="there are: db")
