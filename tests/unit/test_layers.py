@@ -108,6 +108,7 @@ ENVIRONMENT = {
     "lago_sdk/templates/ext4.py": "passes it on to a program",
     "lago_sdk/templates/mmdebstrap.py": "passes it on to a program",
     "lago_sdk/adapters/hosts/": "passes it on to a program",
+    "lago_sdk/adapters/offline/": "passes it on to a program",
     "lago_sdk/adapters/ssh/interactive.py": "asks which terminal is attached",
 }
 """Who may look at the environment inside a function; nobody may at import."""

@@ -22,6 +22,7 @@ app = new_family()
     "lagoctl shell web -c 'cd /etc && ls'",
     "lagoctl shell web setup.sh",
     "lagoctl shell -i web 'cat > /tmp/data' < data",
+    "lagoctl shell --via console web ip addr",
     takes_words=True,
 )
 def shell(
@@ -41,6 +42,15 @@ def shell(
     stdin: Annotated[
         bool, typer.Option("--stdin", "-i", help="Let the command read our standard input.")
     ] = False,
+    via: Annotated[
+        str | None,
+        typer.Option(
+            "--via",
+            metavar="ROAD",
+            help="ssh, agent (QEMU guest agent), console (serial), or auto: the first of them "
+            "that is open. ssh when absent.",
+        ),
+    ] = None,
 ) -> None:
     """Open a shell in a guest, or run a command or script there.
 
@@ -50,6 +60,8 @@ def shell(
     words = command or []
     if words and words[0] == "--":
         words = words[1:]
+    if via not in {None, "ssh"}:
+        raise typer.Exit(_run_via(machine, via or "auto", words, stdin=stdin))
     if words and words[0] == "-c":
         words = words[1:]
     elif len(words) == 1 and Path(words[0]).is_file():
@@ -62,6 +74,24 @@ def shell(
         raise typer.Exit(machine.interactive_ssh(line))
     data = sys.stdin.buffer.read() if stdin else None
     raise typer.Exit(_write(machine.ssh(line, input=data)))
+
+
+def _run_via(machine: "VM", via: str, words: list[str], *, stdin: bool) -> int:
+    """Run a command by another road than ssh, or open a shell there; returns its exit code."""
+    line = " ".join(words[1:] if words[:1] == ["-c"] else words)
+    if line:
+        data = sys.stdin.buffer.read() if stdin else None
+        return _write(machine.run(line, via=via, input=data))
+    if not sys.stdin.isatty():
+        return _write(machine.run(["sh", "-s"], via=via, input=sys.stdin.buffer.read()))
+    if via == "agent":
+        from lago_sdk import LagoError
+
+        raise LagoError("the guest agent offers no terminal", hint="name a command, or use console")
+    road = machine.run("true", via="auto").via if via == "auto" else None
+    if road is not None and road.value == "ssh":
+        return machine.interactive_ssh()
+    return machine.interactive_console()
 
 
 def find_vm(prefix: "Prefix", name: str) -> "VM":

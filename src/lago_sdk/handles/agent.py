@@ -46,7 +46,7 @@ class Agent:
 
     def ping(self) -> None:
         """Return when the agent answers; one that hangs is given up after some five seconds."""
-        self._link.ask("guest-ping")
+        self._link.ping()
 
     def is_alive(self) -> bool:
         """Whether the agent answers."""

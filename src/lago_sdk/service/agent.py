@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _ANSWER_SECONDS = 20.0
 """For an answer that takes the agent no time; a guest under emulation may be busy."""
+_PING_SECONDS = 5.0
+"""For an agent to show that it is there."""
 _FREEZE_SECONDS = 120.0
 """For what may have to wait until disks have written everything."""
 _THAW_TRIES = 3
@@ -94,6 +96,15 @@ class AgentLink:
         """
         with self._telling() as hypervisor:
             return hypervisor.ask_agent(self.vm.domain, command, arguments or {}, timeout=timeout)
+
+    def ping(self) -> None:
+        """Return when the agent answers.
+
+        Raises:
+            AgentError: The agent is not there, or does not answer in time.
+            VMNotRunningError: The VM is not running.
+        """
+        self.ask("guest-ping", timeout=_PING_SECONDS)
 
     def shut_down(self, *, reboot: bool) -> None:
         """Have the agent power the guest off, or reboot it.

@@ -129,8 +129,12 @@ def _find_shell(session: ConsoleSession, deadline: Deadline) -> Records | None:
     """Have whoever is there read a script; ``None`` where nobody begins to."""
     records = Records(f"LAGO{uuid4().hex[:12]}")
     session.send(render_bootstrap(records.token) + "\r")
-    is_shell = _wait(session, records, lambda: records.is_ready, deadline.left(_SHELL_SECONDS))
-    return records if is_shell else None
+    limit = Deadline(session.clock, deadline.left(_SHELL_SECONDS))
+    while limit.left() > 0:
+        if _wait(session, records, lambda: records.is_ready, limit.left(_LINE_SECONDS)):
+            return records
+        session.send("\n")  # its answer may have been spoilt: it answers each line
+    return None
 
 
 def _read_prompt(session: ConsoleSession, deadline: Deadline) -> str:
@@ -186,7 +190,7 @@ def _read_answer(
 
 def _type_script(session: ConsoleSession, records: Records, script: str) -> None:
     """Type *script*, no faster than it is read."""
-    typed = 0
+    typed = records.lines
     for line in split_script(script):
         session.send(f"{line}\n")
         typed += 1
@@ -220,9 +224,9 @@ def _mend(session: ConsoleSession, records: Records) -> None:
         if not missing:
             return
         for number in missing:
-            records.forget_total()
+            records.expect_more()
             session.send(f"{number}\n")
-            _wait(session, records, lambda: records.total is not None, _LINE_SECONDS)
+            _wait(session, records, lambda: records.is_told, _LINE_SECONDS)
     raise ConsoleError(
         session.vm.name,
         f"the output does not come through the console of {session.vm.name!r}",

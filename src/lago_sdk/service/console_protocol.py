@@ -103,9 +103,12 @@ class Records:
         """Whether the shell has begun to read the script."""
         self.is_over = False
         """Whether it has ended, and the terminal is as it was."""
-        self._lines = 0
+        self.lines = 0
+        """Lines of the script that the shell has read."""
         self.total: int | None = None
         """How many records there are, once that is known."""
+        self.is_told = False
+        """Whether the end of the records, or of those asked for again, has come in."""
 
     @property
     def count(self) -> int:
@@ -123,11 +126,11 @@ class Records:
 
     def has_read(self, lines: int) -> bool:
         """Whether the shell has read so many lines of the script."""
-        return self._lines >= lines
+        return self.lines >= lines
 
-    def forget_total(self) -> None:
-        """Be ready to be told again how many there are."""
-        self.total = None
+    def expect_more(self) -> None:
+        """Be ready for records that were asked for again; their end is told as well."""
+        self.is_told = False
 
     def list_missing(self) -> list[int]:
         """Return the numbers of records that did not come in."""
@@ -153,9 +156,10 @@ class Records:
         elif kind == "z":
             self.is_over = True
         elif kind == "k":
-            self._lines = int(data)
+            self.is_ready = True
+            self.lines = int(data)
         elif data.isdigit():
-            self._format, self.total = kind, int(data)
+            self._format, self.total, self.is_told = kind, int(data), True
 
 
 def _sort(lines: list[str]) -> Mapping[str, list[str]]:

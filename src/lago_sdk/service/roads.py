@@ -129,7 +129,7 @@ def _find_ssh_obstacle(vm: VMPlan, context: PrefixContext) -> str | None:
 
 def _find_agent_obstacle(vm: VMPlan, context: PrefixContext) -> str | None:
     try:
-        AgentLink(vm, context).ask("guest-ping")
+        AgentLink(vm, context).ping()
     except LagoError as error:
         return error.message
     return None

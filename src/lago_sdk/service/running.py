@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lago_sdk.errors import VMError
+from lago_sdk.service.marks import note_use
 from lago_sdk.service.states import check_runs, not_running
 from lago_sdk.state import VMState
 
@@ -32,6 +33,7 @@ def get_hypervisor(vm: VMPlan, context: PrefixContext, *, need: str) -> Hypervis
         raise VMError(vm.name, message, hint="use ssh")
     if context.world.host.is_ended():
         raise not_running(vm.name, VMState.DOWN)
+    note_use(context.layout, vm.name)
     return context.hypervisor
 
 
