@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -19,7 +20,9 @@ _PACKAGES = {
     "debugfs": "e2fsprogs",
     "dnsmasq": "dnsmasq-base",
     "dpkg-deb": "dpkg",
+    "e2fsck": "e2fsprogs",
     "gpg": "gnupg",
+    "guestfish": "libguestfs-tools",
     "grub-mkimage": "grub-common",
     "ip": "iproute2",
     "iptables": "iptables",
@@ -29,7 +32,9 @@ _PACKAGES = {
     "newgidmap": "uidmap",
     "newuidmap": "uidmap",
     "qemu-img": "qemu-utils",
+    "qemu-storage-daemon": "qemu-utils",
     "qemu-system-x86_64": "qemu-system-x86",
+    "setpriv": "util-linux",
     "setsid": "util-linux",
     "sfdisk": "fdisk",
     "unshare": "util-linux",
@@ -191,3 +196,81 @@ class Filter:
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
+
+
+class Companion:
+    """A program that runs beside us until it is ended; it ends as well when our thread dies.
+
+    What it writes, on either stream, comes as one stream of bytes.
+
+    Args:
+        argv: The program, found by :func:`get_tool`, and its arguments.
+        env: Its whole environment; the current one when ``None``.
+        cwd: Where it runs.
+
+    Raises:
+        MissingToolError: The program is not installed.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | str | None = None,
+    ) -> None:
+        self.argv = tuple(argv)
+        command = [get_tool("setpriv"), "--pdeathsig", "TERM", get_tool(argv[0]), *argv[1:]]
+        self._process = subprocess.Popen(  # noqa: S603 - an argument list, no shell
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            env=env,
+            cwd=cwd,
+        )
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    def write(self, data: bytes) -> None:
+        """Write *data* to its standard input; where it has ended, its output tells why."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(data)
+
+    def read(self, size: int, *, timeout: float) -> bytes:
+        """Return what it wrote, at most *size* bytes; none at the end of its output.
+
+        Raises:
+            ToolError: It wrote nothing for *timeout* seconds.
+        """
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        if not select.select([descriptor], [], [], timeout)[0]:
+            raise ToolError(self.argv, -9, f"no answer for {timeout:g} s")
+        return os.read(descriptor, size)
+
+    def end(self, *, timeout: float = 30.0, kill: bool = False) -> int:
+        """Close its input and wait for its end; returns the exit code.
+
+        Args:
+            timeout: Seconds after which it is killed.
+            kill: Do not wait for it to end by itself: ask it to (SIGTERM).
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        if kill and self.is_running:
+            self._process.terminate()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+        finally:
+            self._process.stdout.close()
