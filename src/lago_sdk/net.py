@@ -20,16 +20,21 @@ class Net:
 
     def __init__(self, prefix: Prefix, plan: NetPlan) -> None:
         self._prefix = prefix
-        self._plan = plan
+        self._name = plan.name
 
     def __repr__(self) -> str:
         """``<Net lan 192.168.200.0/24>``."""
         return f"<Net {self.name} {self.subnet or 'without addresses'}>"
 
     @property
+    def _plan(self) -> NetPlan:
+        """What is decided now: nics come and go."""
+        return self._prefix.plan.get_net(self._name)
+
+    @property
     def name(self) -> str:
         """Its name: the key under ``nets``."""
-        return self._plan.name
+        return self._name
 
     @property
     def spec(self) -> NetSpec:

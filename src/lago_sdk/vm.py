@@ -18,9 +18,12 @@ from lago_sdk.service.scripts import list_script_command
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lago_sdk.plan.models import NicPlan, VMPlan
+    from lago_sdk.plan.models import DiskPlan, NicPlan, VMPlan
     from lago_sdk.prefix import Prefix
     from lago_sdk.results import CommandResult
+    from lago_sdk.service.snapshots.model import RevertReport, SnapshotReport
+    from lago_sdk.spec.disk import DiskSpec
+    from lago_sdk.spec.nic import NicSpec
     from lago_sdk.spec.vm import VMSpec
     from lago_sdk.state import VMState
 
@@ -30,16 +33,21 @@ class VM:
 
     def __init__(self, prefix: Prefix, plan: VMPlan) -> None:
         self._prefix = prefix
-        self._plan = plan
+        self._name = plan.name
 
     def __repr__(self) -> str:
         """``<VM web 192.168.200.2>``."""
         return f"<VM {self.name} {self.ip or 'without address'}>"
 
     @property
+    def _plan(self) -> VMPlan:
+        """What is decided now: disks and nics come and go."""
+        return self._prefix.plan.get_vm(self._name)
+
+    @property
     def name(self) -> str:
         """Its name: the key under ``domains`` and the guest's host name."""
-        return self._plan.name
+        return self._name
 
     @property
     def spec(self) -> VMSpec:
@@ -292,6 +300,146 @@ class VM:
     def wait_for(self) -> WaitFor:
         """What can be waited for, for example ``vm.wait_for.port(80)``."""
         return WaitFor(self._plan, self._prefix.context)
+
+    def create_snapshot(self, name: str, *, memory: bool = True) -> SnapshotReport:
+        """Keep its state, to go back to; other VMs may have a snapshot of that name as well.
+
+        Args:
+            name: As for `lago_sdk.Prefix.create_snapshots`.
+            memory: Keep its memory where it runs.
+
+        Raises:
+            SnapshotExistsError: It has a snapshot of that name.
+            SnapshotError: It cannot be kept; it runs on.
+        """
+        return self._prefix.create_snapshots(name, [self.name], memory=memory)
+
+    def revert_snapshot(self, name: str) -> RevertReport:
+        """Go back to a snapshot; other VMs are left alone, and may know more than it does then.
+
+        Raises:
+            SnapshotNotFoundError: It has no snapshot of that name.
+            SnapshotError: It cannot be gone back to; says why.
+        """
+        return self._prefix.revert_snapshots(name, [self.name])
+
+    # -- hot changes -----------------------------------------------------------------------
+
+    @property
+    def disks(self) -> tuple[DiskPlan, ...]:
+        """Its disks."""
+        return self._plan.disks
+
+    def attach_disk(self, disk: DiskSpec | Mapping[str, object]) -> DiskPlan:
+        """Make a further disk and plug it in: at once where the VM runs, else at its next start.
+
+        It stays until it is detached, over stops and starts.
+
+        Args:
+            disk: A `DiskSpec`, or a mapping as under ``disks`` of an init file, for example
+                ``{"type": "empty", "name": "data", "size": "1G"}``. Relative paths start in the
+                current directory.
+
+        Returns:
+            The disk as it was decided; ``dev`` is its name unless the guest calls it otherwise.
+
+        Raises:
+            SpecError: The mapping is no disk.
+            VMError: The disk cannot be made or not be plugged in; nothing is left of it then.
+        """
+        from lago_sdk.service.hot_disks import attach_disk
+        from lago_sdk.service.hot_specs import check_disk
+
+        asked = check_disk(self._name, disk)
+        self._prefix.replan(
+            "attach a disk", lambda context: attach_disk(self._plan, asked, context)
+        )
+        return self.disks[-1]
+
+    def detach_disk(self, name: str, *, timeout: float = 30.0) -> Path:
+        """Take a disk out; its image is kept until the prefix is destroyed.
+
+        Args:
+            name: The disk; not the first one.
+            timeout: Seconds that the guest may take to let go of it.
+
+        Returns:
+            The image, which `attach_disk` takes again: ``{"type": "file", "path": …}``.
+
+        Raises:
+            VMError: There is no such disk, or the guest does not let go of it.
+        """
+        from lago_sdk.service.hot_disks import detach_disk, get_disk
+
+        path = self._prefix.path / get_disk(self._plan, name).path
+        self._prefix.replan(
+            "detach a disk",
+            lambda context: detach_disk(self._plan, name, context, timeout=timeout),
+        )
+        return path
+
+    def attach_nic(self, nic: NicSpec | Mapping[str, object] | str) -> NicPlan:
+        """Plug a further nic in: at once where the VM runs, else at its next start.
+
+        It stays until it is detached. In a guest that runs somebody has to configure it, as for
+        example ``udhcpc -i eth1`` does on a net with DHCP.
+
+        Args:
+            nic: A `NicSpec`, a mapping as under ``nics`` of an init file, or the name of a net.
+
+        Returns:
+            The nic, with its MAC and addresses.
+
+        Raises:
+            NetNotFoundError: There is no such net.
+            SpecError: The mapping is no nic, or its address or MAC cannot be had.
+            VMError: It cannot be plugged in.
+        """
+        from lago_sdk.service.hot_nics import attach_nic
+        from lago_sdk.service.hot_specs import check_nic
+
+        asked = check_nic(self._name, nic)
+        self._prefix.replan("attach a nic", lambda context: attach_nic(self._plan, asked, context))
+        return self.nics[-1]
+
+    def detach_nic(self, index: int, *, timeout: float = 30.0) -> None:
+        """Take the nic ``eth<index>`` out; not the one that ssh goes over.
+
+        Args:
+            index: Its number, as ``nic.index`` has it.
+            timeout: Seconds that the guest may take to let go of it.
+
+        Raises:
+            VMError: There is no such nic, or the guest does not let go of it.
+        """
+        from lago_sdk.service.hot_nics import detach_nic
+
+        self._prefix.replan(
+            "detach a nic",
+            lambda context: detach_nic(self._plan, index, context, timeout=timeout),
+        )
+
+    def set_link(self, index: int, *, is_up: bool) -> None:
+        """Pull the cable of the nic ``eth<index>``, or plug it in, until the VM's next start.
+
+        Raises:
+            VMError: There is no such nic.
+            VMNotRunningError: The VM is not running.
+        """
+        from lago_sdk.service.hot_nics import set_link
+
+        set_link(self._plan, index, self._prefix.context, is_up=is_up)
+
+    def has_link(self, index: int) -> bool:
+        """Whether the cable is in the nic ``eth<index>``.
+
+        Raises:
+            VMError: There is no such nic.
+            VMNotRunningError: The VM is not running.
+        """
+        from lago_sdk.service.hot_nics import has_link
+
+        return has_link(self._plan, index, self._prefix.context)
 
     def require_running(self) -> None:
         """Return when the VM runs.

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from lago_sdk.ports.agent import Agents, AgentState
 from lago_sdk.ports.consoles import Consoles, ConsoleStream
+from lago_sdk.ports.devices import Devices
 from lago_sdk.ports.domains import DomainInfo, Domains
-from lago_sdk.ports.guest import Guest, SSHTarget
+from lago_sdk.ports.guest import Guest, GuestStream, Readable, SSHTarget
 from lago_sdk.ports.host import Host, HostKind
 from lago_sdk.ports.hypervisor import Hypervisor
 from lago_sdk.ports.images import Archives, Download, ImageBuilder, ImageTool, Templates
@@ -26,6 +27,7 @@ __all__ = [
     "Clock",
     "ConsoleStream",
     "Consoles",
+    "Devices",
     "DhcpLease",
     "DomainInfo",
     "Domains",
@@ -33,6 +35,7 @@ __all__ = [
     "Feature",
     "Files",
     "Guest",
+    "GuestStream",
     "Host",
     "HostKind",
     "Hypervisor",
@@ -40,6 +43,7 @@ __all__ = [
     "ImageTool",
     "KeyTool",
     "Networks",
+    "Readable",
     "RunInGuest",
     "SSHTarget",
     "SeedTool",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from lago_sdk.ports.agent import Agents
+from lago_sdk.ports.consoles import Consoles
+from lago_sdk.ports.devices import Devices
 from lago_sdk.ports.domains import Domains
 from lago_sdk.ports.networks import Networks
+from lago_sdk.ports.snapshots import States
 
 
-class Hypervisor(Domains, Networks, Protocol):
+class Hypervisor(Agents, Consoles, Devices, Domains, Networks, States, Protocol):
     """An open connection to libvirtd. Names of domains and networks are those of the plan."""
 
     def version(self) -> int:

@@ -38,3 +38,10 @@ class Networks(Protocol):
 
     def list_dhcp_leases(self, name: str) -> tuple[DhcpLease, ...]:
         """What the DHCP server of the network *name* gave away; nothing where it has none."""
+
+    def reserve_address(self, network: str, *, mac: str, name: str, address: str) -> None:
+        """Have the DHCP server of a network that runs give *address* to the card *mac*.
+
+        Raises:
+            HypervisorError: It cannot, as when the address is reserved for another card.
+        """

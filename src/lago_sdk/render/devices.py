@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
 from lago_sdk.errors import VMError
-from lago_sdk.render.elements import add
+from lago_sdk.render.elements import add, write
 from lago_sdk.render.network import STANDARD_MTU
 from lago_sdk.spec.vm import BootDevice, ConsoleType, VideoModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import PurePosixPath
-    from xml.etree import ElementTree as ET
 
     from lago_sdk.plan.facts import HostFacts
     from lago_sdk.plan.models import NetPlan, NicPlan, VMPlan
@@ -38,6 +38,13 @@ def add_nic(
         add(interface, "rom", {"enabled": "no"})
     else:
         add(interface, "boot", {"order": str(boot_order)})
+
+
+def render_nic(nic: NicPlan, net: NetPlan) -> str:
+    """Return the ``<interface>`` of *nic* by itself, to be plugged into a domain that runs."""
+    devices = ET.Element("devices")
+    add_nic(devices, nic, net)
+    return write(devices[0])
 
 
 def add_nics(

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import string
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
 import attrs
 
-from lago_sdk.render.elements import add
+from lago_sdk.render.elements import add, write
 from lago_sdk.spec.disk import DiskBus, DiskCache, DiskFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import PurePosixPath
-    from xml.etree import ElementTree as ET
 
     from lago_sdk.plan.models import DiskPlan, VMPlan
 
@@ -85,6 +85,13 @@ def add_drive(devices: ET.Element, drive: Drive, *, boot_order: int | None = Non
         add(disk, "readonly")
     if boot_order is not None:
         add(disk, "boot", {"order": str(boot_order)})
+
+
+def render_drive(drive: Drive) -> str:
+    """Return the ``<disk>`` element of *drive* by itself, to be plugged into a domain that runs."""
+    devices = ET.Element("devices")
+    add_drive(devices, drive)
+    return write(devices[0])
 
 
 def add_scsi_controllers(devices: ET.Element, drives: Iterable[Drive]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import attrs
 
+from lago_sdk.events import stage
 from lago_sdk.plan.models import Plan
 from lago_sdk.service.guests import Guests
 from lago_sdk.service.journal import Journal
@@ -13,6 +15,9 @@ from lago_sdk.service.layout import PrefixLayout
 from lago_sdk.service.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lago_sdk.events import Stage
     from lago_sdk.ports import Hypervisor
 
 
@@ -25,6 +30,12 @@ class PrefixContext:
     world: World
     journal: Journal
     guests: Guests
+
+    @contextmanager
+    def step(self, name: str, subject: str) -> Iterator[Stage]:
+        """Tell the observer of a stage, and write its intent and its end into the journal."""
+        with stage(self.world.observe, name, subject) as running, self.journal.step(name, subject):
+            yield running
 
     @property
     def hypervisor(self) -> Hypervisor:

@@ -11,7 +11,9 @@ from lago_sdk.render.tags import parse_tag
 from lago_sdk.state import NetState, VMState
 from lago_sdk.testing.agents import FakeAgents
 from lago_sdk.testing.consoles import FakeConsoles
+from lago_sdk.testing.devices import FakeDevices
 from lago_sdk.testing.hypervisor_part import DomainRecord, FakePart, NetworkRecord, parse_xml
+from lago_sdk.testing.states import FakeStates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -185,7 +187,14 @@ class FakeNetworks(FakePart):
             return network.leases if network is not None else ()
 
 
-class FakeHypervisor(FakeAgents, FakeConsoles, FakeDomains, FakeNetworks):
+    def reserve_address(self, network: str, *, mac: str, name: str, address: str) -> None:
+        """See `Networks.reserve_address`."""
+        with self._lock:
+            self._begin("reserve_address", network)
+            self._networks[network].reserved[mac] = (name, address)
+
+
+class FakeHypervisor(FakeAgents, FakeConsoles, FakeDevices, FakeDomains, FakeNetworks, FakeStates):
     """A `lago_sdk.ports.Hypervisor` whose domains run nothing; guests obey at once.
 
     Args:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from xml.etree import ElementTree as ET
 
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from lago_sdk.testing.consoles import FakeConsole
 
 Verb: TypeAlias = Literal[
-    "create", "end", "shutdown", "reboot", "reset", "suspend", "resume", "remove"
+    "attach",
+    "create", "end", "shutdown", "reboot", "reset", "suspend", "resume", "remove", "save", "load"
 ]
 """What is done to a domain; networks are only created and removed."""
 
@@ -33,6 +36,11 @@ class DomainRecord:
     reason: str = ""
     has_acpi: bool = True
     reboots: int = 0
+    holds_devices: bool = False
+    pulled: set[str] = attrs.field(factory=set)
+    run: int = attrs.field(factory=partial(next, itertools.count(1)))
+    """Number of its process; another one has begun where it differs."""
+    writes: int = 0
 
 
 @attrs.define(kw_only=True)
@@ -43,6 +51,7 @@ class NetworkRecord:
     xml: str
     state: NetState = NetState.DOWN
     leases: tuple[DhcpLease, ...] = ()
+    reserved: dict[str, tuple[str, str]] = attrs.field(factory=dict)
 
 
 class FakePart:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from lago_sdk.adapters.libvirt.agent import LibvirtAgents
 from lago_sdk.adapters.libvirt.consoles import LibvirtConsoles
+from lago_sdk.adapters.libvirt.devices import LibvirtDevices
 from lago_sdk.adapters.libvirt.domains import LibvirtDomains
 from lago_sdk.adapters.libvirt.networks import LibvirtNetworks
 from lago_sdk.adapters.libvirt.snapshots import LibvirtStates
 
 
 class LibvirtHypervisor(
-    LibvirtAgents, LibvirtConsoles, LibvirtDomains, LibvirtNetworks, LibvirtStates
+    LibvirtAgents, LibvirtConsoles, LibvirtDevices, LibvirtDomains, LibvirtNetworks, LibvirtStates
 ):
     """The libvirtd at a URI, as a `lago_sdk.ports.Hypervisor`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 from lago_sdk.adapters.libvirt.errors import Reason, tolerated
 from lago_sdk.adapters.libvirt.part import GONE, Part, is_active, parse_name
@@ -70,7 +71,6 @@ class LibvirtNetworks(Part):
                 network.destroy()
             network.undefine()
 
-
     def list_dhcp_leases(self, name: str) -> tuple[DhcpLease, ...]:
         """See `Networks.list_dhcp_leases`."""
         none = (Reason.ABSENT, Reason.STATE, Reason.UNSUPPORTED)
@@ -82,6 +82,20 @@ class LibvirtNetworks(Part):
                 if lease.get("mac")
             )
         return ()
+
+    def reserve_address(self, network: str, *, mac: str, name: str, address: str) -> None:
+        """See `Networks.reserve_address`."""
+        import libvirt
+
+        host = ET.Element("host", {"mac": mac, "name": name, "ip": address})
+        with self._doing(f"reserve an address in network {network!r}") as connection:
+            connection.networkLookupByName(network).update(
+                libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST,
+                libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST,
+                -1,
+                ET.tostring(host, encoding="unicode"),
+                libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE | libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG,
+            )
 
 
 def _find_network(connection: Any, name: str) -> Any:
