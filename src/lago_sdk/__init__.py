@@ -38,6 +38,9 @@ if TYPE_CHECKING:
         PrefixExistsError,
         PrefixNotFoundError,
         ServiceError,
+        SnapshotError,
+        SnapshotExistsError,
+        SnapshotNotFoundError,
         SpecError,
         SSHError,
         SubnetLeaseError,
@@ -73,6 +76,15 @@ if TYPE_CHECKING:
     from lago_sdk.service.agent import GuestInterface, GuestOS
     from lago_sdk.service.console import ConsoleSession
     from lago_sdk.service.deploy import DeployReport, ScriptRun
+    from lago_sdk.service.snapshots.model import (
+        DiskState,
+        Mechanism,
+        RevertReport,
+        Snapshot,
+        SnapshotKind,
+        SnapshotReport,
+        VMSnapshot,
+    )
     from lago_sdk.service.start import StartReport
     from lago_sdk.service.status import NetStatus, NicStatus, PrefixStatus, VMStatus
     from lago_sdk.spec import (
@@ -137,7 +149,8 @@ _HOMES = {
         "AgentError CommandError CommandTimeoutError ConfigError ConsoleError DeployError "
         "HostError HostKeyChangedError HypervisorError LagoError LockedError MissingToolError "
         "NetInUseError NetNotFoundError PrefixExistsError PrefixNotFoundError SSHError "
-        "ServiceError SpecError SubnetLeaseError TemplateError TemplateInUseError "
+        "ServiceError SnapshotError SnapshotExistsError SnapshotNotFoundError SpecError "
+        "SubnetLeaseError TemplateError TemplateInUseError "
         "TemplateNotFoundError ToolError VMError VMNotFoundError VMNotRunningError "
         "WaitTimeoutError WorkdirError"
     ),
@@ -154,6 +167,9 @@ _HOMES = {
     "lago_sdk.service.agent": "GuestInterface GuestOS",
     "lago_sdk.service.console": "ConsoleSession",
     "lago_sdk.service.deploy": "DeployReport ScriptRun",
+    "lago_sdk.service.snapshots.model": (
+        "DiskState Mechanism RevertReport Snapshot SnapshotKind SnapshotReport VMSnapshot"
+    ),
     "lago_sdk.service.start": "StartReport",
     "lago_sdk.service.status": "NetStatus NicStatus PrefixStatus VMStatus",
     "lago_sdk.spec": (
@@ -209,6 +225,7 @@ __all__ = [
     "DiskFormat",
     "DiskPlan",
     "DiskSpec",
+    "DiskState",
     "EmptyDisk",
     "Event",
     "ExportedTemplate",
@@ -224,6 +241,7 @@ __all__ = [
     "Image",
     "LagoError",
     "LockedError",
+    "Mechanism",
     "MissingToolError",
     "Net",
     "NetInUseError",
@@ -249,6 +267,7 @@ __all__ = [
     "PrefixStatus",
     "Problem",
     "Progress",
+    "RevertReport",
     "Road",
     "SSHError",
     "ScriptRun",
@@ -257,6 +276,12 @@ __all__ = [
     "ServiceState",
     "Severity",
     "ShareSpec",
+    "Snapshot",
+    "SnapshotError",
+    "SnapshotExistsError",
+    "SnapshotKind",
+    "SnapshotNotFoundError",
+    "SnapshotReport",
     "SpecError",
     "StageFailed",
     "StageFinished",
@@ -279,6 +304,7 @@ __all__ = [
     "VMNotFoundError",
     "VMNotRunningError",
     "VMPlan",
+    "VMSnapshot",
     "VMSpec",
     "VMState",
     "VMStatus",

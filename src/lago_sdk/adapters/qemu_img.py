@@ -121,6 +121,42 @@ class QemuImg:
             f"resize {path}", ["resize", "-q", "-f", "qcow2", str(path.absolute()), str(size)]
         )
 
+    def create_snapshot(self, path: Path, tag: str) -> None:
+        """Keep the content of the qcow2 image *path* under *tag*; one of that name is replaced.
+
+        Raises:
+            ImageError: It is in use, no qcow2 image, or cannot be written.
+        """
+        self.delete_snapshot(path, tag)
+        self._change(f"take a snapshot of {path}", ["snapshot", "-c", tag, str(path.absolute())])
+
+    def apply_snapshot(self, path: Path, tag: str) -> None:
+        """Give the qcow2 image *path* the content that is kept under *tag*.
+
+        Raises:
+            ImageError: It has none of that name, is in use, or cannot be written.
+        """
+        self._change(f"revert {path}", ["snapshot", "-a", tag, str(path.absolute())])
+
+    def delete_snapshot(self, path: Path, tag: str) -> None:
+        """Remove *tag* from the qcow2 image *path*; idempotent.
+
+        Raises:
+            ImageError: It is in use, missing, or cannot be written.
+        """
+        if tag in self.list_snapshots(path):
+            argv = ["snapshot", "-d", tag, str(path.absolute())]
+            self._change(f"delete a snapshot of {path}", argv)
+
+    def list_snapshots(self, path: Path) -> Mapping[str, int]:
+        """Return the tags in the image *path*, and the bytes of the memory kept with each.
+
+        Raises:
+            ImageError: It is missing or damaged.
+        """
+        info: Mapping[str, Any] = self._info(path, [])
+        return {item["name"]: item["vm-state-size"] for item in info.get("snapshots", [])}
+
     def import_image(self, source: Path, path: Path) -> None:
         """Make a qcow2 or raw image *path* of one that a stranger made; *source* goes away.
 

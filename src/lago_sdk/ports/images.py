@@ -33,6 +33,18 @@ class ImageTool(Protocol):
     def resize(self, path: Path, size: int) -> None:
         """Let a guest see *size* bytes of an image; it never becomes smaller."""
 
+    def create_snapshot(self, path: Path, tag: str) -> None:
+        """Keep the content of a qcow2 image that nothing uses under *tag*, inside of it."""
+
+    def apply_snapshot(self, path: Path, tag: str) -> None:
+        """Give a qcow2 image that nothing uses the content again that is kept under *tag*."""
+
+    def delete_snapshot(self, path: Path, tag: str) -> None:
+        """Remove what is kept under *tag* from a qcow2 image that nothing uses; idempotent."""
+
+    def list_snapshots(self, path: Path) -> Mapping[str, int]:
+        """Return the tags in an image, and the bytes of the memory kept with each."""
+
     def import_image(self, source: Path, path: Path) -> None:
         """Make a qcow2 or raw image of one from elsewhere, which may be a VMDK.
 

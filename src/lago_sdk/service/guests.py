@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from lago_sdk.service.marks import note_use
 from lago_sdk.service.reach import ssh_target
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Guests:
         Raises:
             VMError: The VM has no address.
         """
+        note_use(self._layout, vm.name)
         with self._mutex:
             if vm.name not in self._guests:
                 self._guests[vm.name] = self._open(ssh_target(vm, self._layout))

@@ -80,6 +80,16 @@ class PrefixLayout:
         return self.path / "appliances"
 
     @property
+    def snapshots(self) -> Path:
+        """Snapshots: a directory for each, and what is known of them all."""
+        return self.path / "snapshots"
+
+    @property
+    def clean_marks(self) -> Path:
+        """A JSON file for each VM that nobody has used since it was at a snapshot."""
+        return self.path / "snapshots" / ".clean"
+
+    @property
     def logs(self) -> Path:
         """Consoles, libvirtd, the host's supervisor."""
         return self.path / "logs"

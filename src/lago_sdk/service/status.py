@@ -15,8 +15,11 @@ from lago_sdk.service.states import find_remedy, is_odd
 from lago_sdk.state import NetState, VMState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lago_sdk.plan.models import NetPlan, NicPlan, Plan, VMPlan
     from lago_sdk.ports import Host
+    from lago_sdk.service.snapshots.model import Snapshot
 
 
 @attrs.frozen(kw_only=True)
@@ -126,9 +129,17 @@ def observe(plan: Plan, host: Host) -> Observation:
 
 
 def prefix_status(
-    plan: Plan, *, path: str, name: str, host: Host, host_name: str, is_complete: bool
+    plan: Plan,
+    *,
+    path: str,
+    name: str,
+    host: Host,
+    host_name: str,
+    is_complete: bool,
+    snapshots: Iterable[Snapshot] = (),
 ) -> PrefixStatus:
     """Return the status of a prefix; states are ``unknown`` where libvirtd does not answer."""
+    kept = tuple(snapshots)
     problem = hint = ""
     try:
         seen = observe(plan, host)
@@ -145,7 +156,13 @@ def prefix_status(
         problem=problem,
         hint=hint,
         nets=tuple(_net_status(net, seen.nets[net.name]) for net in plan.nets),
-        vms=tuple(_vm_status(vm, infos.get(vm.name)) for vm in plan.vms),
+        vms=tuple(
+            attrs.evolve(
+                _vm_status(vm, infos.get(vm.name)),
+                snapshots=tuple(snapshot.name for snapshot in kept if vm.name in snapshot.vms),
+            )
+            for vm in plan.vms
+        ),
     )
 
 

@@ -149,6 +149,37 @@ class FakeImages:
             raise ImageError(f"a disk of {size} bytes cannot hold {path}, which has {image.size}")
         _write(path, image.format, size, image.backing)
 
+    def write_snapshot(self, path: Path, tag: str, memory: int) -> None:
+        """Have the image *path* hold *tag*, with *memory* bytes of a memory."""
+        image = self.inspect(path)
+        tags = {**self.list_snapshots(path), tag: memory}
+        _write(path, image.format, image.size, image.backing, tags)
+
+    def create_snapshot(self, path: Path, tag: str) -> None:
+        """See `ImageTool.create_snapshot`."""
+        self.write_snapshot(path, tag, 0)
+
+    def apply_snapshot(self, path: Path, tag: str) -> None:
+        """See `ImageTool.apply_snapshot`.
+
+        Raises:
+            ImageError: It has none of that name.
+        """
+        if tag not in self.list_snapshots(path):
+            raise ImageError(f"cannot revert {path}: it has no snapshot {tag!r}")
+
+    def delete_snapshot(self, path: Path, tag: str) -> None:
+        """See `ImageTool.delete_snapshot`."""
+        image = self.inspect(path)
+        tags = {name: size for name, size in self.list_snapshots(path).items() if name != tag}
+        _write(path, image.format, image.size, image.backing, tags)
+
+    def list_snapshots(self, path: Path) -> Mapping[str, int]:
+        """See `ImageTool.list_snapshots`."""
+        self.inspect(path)
+        found: dict[str, int] = json.loads(path.read_text())[_MARK].get("snapshots", {})
+        return found
+
     def import_image(self, source: Path, path: Path) -> None:
         """See `ImageTool.import_image`.
 
@@ -160,8 +191,16 @@ class FakeImages:
         source.replace(path)
 
 
-def _write(path: Path, image_format: DiskFormat, size: int, backing: str | None) -> None:
-    record = {"format": image_format.value, "size": size, "backing": backing}
+def _write(
+    path: Path,
+    image_format: DiskFormat,
+    size: int,
+    backing: str | None,
+    snapshots: Mapping[str, int] | None = None,
+) -> None:
+    record: dict[str, object] = {"format": image_format.value, "size": size, "backing": backing}
+    if snapshots:
+        record["snapshots"] = dict(snapshots)
     try:
         path.write_text(json.dumps({_MARK: record}) + "\n")
     except OSError as error:
