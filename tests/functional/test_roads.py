@@ -138,7 +138,7 @@ class TestAgent:
         assert agent.run(["/no/such"]).code == 127
 
     def test_output_larger_than_a_message(self, agent):
-        assert len(agent.run("head -c 12000000 /dev/zero").out) == 12_000_000
+        assert len(agent.run("head -c 5000000 /dev/zero").out) == 5_000_000
         assert agent.run("wc -c", input=b"x" * 300_000).out == "300000\n"
 
     def test_a_command_that_hangs_is_ended(self, agent):

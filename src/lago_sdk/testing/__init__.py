@@ -11,7 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lago_sdk.testing.agents import FakeAgent
     from lago_sdk.testing.clock import FakeClock
+    from lago_sdk.testing.consoles import FakeConsole
     from lago_sdk.testing.files import FakeFiles
     from lago_sdk.testing.guest import Call, FakeGuest
     from lago_sdk.testing.host import FakeHost
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from lago_sdk.testing.world import EventLog, FakeGuests, FakeWorld, make_prefix, make_world
 
 _HOMES = {
+    "agents": "FakeAgent",
     "clock": "FakeClock",
+    "consoles": "FakeConsole",
     "files": "FakeFiles",
     "guest": "Call FakeGuest",
     "host": "FakeHost",
@@ -42,9 +46,11 @@ __all__ = [
     "Build",
     "Call",
     "EventLog",
+    "FakeAgent",
     "FakeArchives",
     "FakeBuilder",
     "FakeClock",
+    "FakeConsole",
     "FakeDownload",
     "FakeFiles",
     "FakeGuest",

@@ -9,8 +9,16 @@ import lago_sdk
 from lago_cli.app import build_app
 from lago_sdk import NetState, NetStatus, NicStatus, PrefixStatus, VMState, VMStatus
 from lago_sdk.errors import PrefixNotFoundError
-from lago_sdk.results import CommandResult
+from lago_sdk.results import CommandResult, Road
 from lago_sdk.service.start import StartReport
+
+
+class FakeConsoleHandle:
+    def __init__(self, log):
+        self.log = log
+
+    def follow(self):
+        yield "followed"
 
 
 class FakeVM:
@@ -18,6 +26,7 @@ class FakeVM:
         self.name = name
         self.calls = []
         self.code = 0
+        self.log = Path("console.log")
 
     def ssh(self, command, *, input=None, timeout=None, env=None):  # noqa: A002
         self.calls.append(("ssh", command, input))
@@ -26,6 +35,20 @@ class FakeVM:
     def ssh_script(self, path, *arguments):
         self.calls.append(("script", str(path)))
         return CommandResult(command=str(path), code=self.code, out="script\n", err="")
+
+    @property
+    def console(self):
+        return FakeConsoleHandle(self.log)
+
+    def run(self, command, *, via="auto", input=None):  # noqa: A002
+        self.calls.append(("run", command, via, input))
+        return CommandResult(
+            command=str(command), code=self.code, out="out\n", err="", via=Road.SSH
+        )
+
+    def interactive_console(self, *, force=False):
+        self.calls.append(("console", force))
+        return 0
 
     def interactive_ssh(self, command=None):
         self.calls.append(("interactive", command))
