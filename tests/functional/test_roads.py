@@ -211,11 +211,11 @@ def sit_at_console(lab, typed, *, until):
     command = [sys.executable, "-m", "lago_cli", "-w", str(lab.path.parent), "console", "solo"]
     process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=subprocess.DEVNULL)
     os.close(slave)
-    shown, begin, has_typed = b"", time.monotonic(), False
+    shown, begin, typing = b"", time.monotonic(), 1.0
     while until not in shown and time.monotonic() - begin < 30:
-        if not has_typed and time.monotonic() - begin > 2:
+        if time.monotonic() - begin > typing:  # what is typed before it is attached is lost
             os.write(master, typed)
-            has_typed = True
+            typing += 3
         if select.select([master], [], [], 0.2)[0]:
             shown += os.read(master, 4096)
     os.write(master, b"\x1d")

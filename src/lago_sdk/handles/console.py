@@ -98,7 +98,7 @@ class Console:
         with self._open("type", force=force) as session:
             self._reader = self._open_log()
             session.send(text)
-            session.let_arrive()
+            session.let_arrive(text)
 
     def expect(self, pattern: str, timeout: float = 30.0) -> re.Match[str]:
         r"""Wait until the console shows *pattern*, after the last `send` or `expect`.

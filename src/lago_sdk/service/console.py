@@ -91,10 +91,10 @@ class ConsoleSession:
         shown, self._shown = self._shown, ""
         return shown
 
-    def let_arrive(self) -> None:
-        """Wait until the guest has what was typed: until it shows something, if it does."""
-        if not self._shown:
-            self._take(_NOTICE_SECONDS)
+    def let_arrive(self, text: str) -> None:
+        """Wait until the guest has *text*, which was typed: until it is echoed, if it is."""
+        echo = re.compile(re.escape(text.strip()) or r"\Z(?!)")
+        self.wait(lambda: echo.search(self._shown), _NOTICE_SECONDS)
 
     def wait(
         self, find: Callable[[], re.Match[str] | None], timeout: float
