@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
+    from lago_sdk.ports.extraction import Extraction
     from lago_sdk.results import CommandResult
 
 
@@ -22,12 +24,52 @@ class SSHTarget:
     port: int = 22
     user: str = "root"
     key_path: Path | None = None
-    """The prefix's private key."""
+    """The private key: the prefix's own as a rule."""
     password: str | None = None
     host_keys_path: Path
     """``known_hosts`` of the prefix; the host key is pinned there."""
     host_key_alias: str
     """Name of the guest in that file."""
+    is_outside: bool = False
+    """Whether this machine's own routes lead there, and not the networks of the prefix's host."""
+
+
+class Readable(Protocol):
+    """A binary file to read from, or anything that can be read like one."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to *size* bytes; none at the end."""
+
+
+class GuestStream(Protocol):
+    """The standard output of a command in a guest, read while the command runs.
+
+    A reader that is slow slows the command down: no more than a few MB are kept in between.
+    """
+
+    @property
+    def command(self) -> str:
+        """The command as it was given."""
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, 128 + signal where one ended it; ``None`` before the end was read."""
+
+    @property
+    def err(self) -> str:
+        """What it wrote to standard error so far: the last 64 KiB."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to *size* bytes as soon as there are some; none at the end.
+
+        Args:
+            size: -1 is "until the end", which keeps all of it in memory.
+
+        Raises:
+            CommandTimeoutError: The deadline passed.
+            SSHError: The connection broke.
+            Exception: What reading the input raised.
+        """
 
 
 class Guest(Protocol):
@@ -37,7 +79,7 @@ class Guest(Protocol):
         self,
         command: str,
         *,
-        input: bytes | None = None,  # noqa: A002 - the name subprocess uses
+        input: bytes | Readable | None = None,  # noqa: A002 - the name subprocess uses
         timeout: float | None = None,
         env: Mapping[str, str] | None = None,
         on_output: Callable[[str, bytes], None] | None = None,
@@ -46,10 +88,30 @@ class Guest(Protocol):
 
         Args:
             command: A line (or several) for the user's login shell.
-            input: Its standard input; empty when ``None``.
+            input: Its standard input, of any size; empty when ``None``. A file is read while the
+                command reads, by another thread.
             timeout: Seconds it may take, the connection included.
             env: Variables to export before it.
             on_output: Called with ``"out"`` or ``"err"`` and the bytes, as output arrives.
+        """
+
+    def stream(
+        self,
+        command: str,
+        *,
+        input: bytes | Readable | None = None,  # noqa: A002 - the name subprocess uses
+        timeout: float | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> AbstractContextManager[GuestStream]:
+        """Run *command* in the login shell for the block, and read what it writes meanwhile.
+
+        What has not ended by the end of the block, the command and its children, is sent SIGTERM.
+
+        Args:
+            command: A line (or several) for the user's login shell.
+            input: Its standard input, as for `run`.
+            timeout: Seconds it may take, the connection included.
+            env: Variables to export before it.
         """
 
     def wait(
@@ -74,6 +136,22 @@ class Guest(Protocol):
 
     def interact(self, command: str | None = None) -> int:
         """Attach the terminal to a shell (or *command*) in the guest; returns its exit code."""
+
+    def extract(
+        self, paths: Sequence[tuple[str, Path]], *, timeout: float | None = None
+    ) -> Extraction:
+        """Copy files and whole directories from the guest; what is missing is told.
+
+        Args:
+            paths: What to copy, and the names it gets here; a file that has the name is replaced,
+                a directory is added to. Nothing is written beside or outside of them.
+            timeout: Seconds it may take.
+
+        Raises:
+            CommandTimeoutError: It took longer.
+            SSHError: No connection, it was lost, or the guest lacks tar.
+            LagoError: They cannot be written here.
+        """
 
     def close(self) -> None:
         """Close the connection."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -10,7 +12,9 @@ import attrs
 from lago_sdk.results import CommandResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from lago_sdk.ports import Readable
 
 _NOT_FOUND = 127
 """A shell's exit code for a program that is not there."""
@@ -24,6 +28,30 @@ class Call:
     input: bytes | None = None
     timeout: float | None = None
     env: Mapping[str, str] = attrs.field(factory=dict)
+
+
+class FakeStream:
+    """The output of a command, as :class:`lago_sdk.ports.GuestStream` gives it."""
+
+    def __init__(self, command: str, data: bytes, *, code: int, err: str) -> None:
+        self.command = command
+        self.code: int | None = None
+        self.err = err
+        self.is_closed = False
+        self._rest = data
+        self._end = code
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to *size* bytes; none, and `code` is set, at the end."""
+        length = len(self._rest) if size < 0 else size
+        taken, self._rest = self._rest[:length], self._rest[length:]
+        if size < 0 or (size and not taken):
+            self.code = self._end
+        return taken
+
+    def close(self) -> None:
+        """End it."""
+        self.is_closed = True
 
 
 class FakeGuest:
@@ -48,6 +76,7 @@ class FakeGuest:
         self.interactions: list[str | None] = []
         self.is_open = False
         self._answers: dict[str, Callable[[Call], CommandResult]] = {}
+        self._streams: dict[str, tuple[bytes, int, str]] = {}
         self._boot: Callable[[Callable[[], None]], float] | None = None
 
     def answer(self, command: str, *, code: int = 0, out: str = "", err: str = "") -> None:
@@ -58,6 +87,10 @@ class FakeGuest:
     def answer_with(self, command: str, reply: Callable[[Call], CommandResult]) -> None:
         """Have *reply* tell how *command* ends; it may raise as a real guest would."""
         self._answers[command] = reply
+
+    def answer_stream(self, command: str, data: bytes, *, code: int = 0, err: str = "") -> None:
+        """Have *command* write *data*, which need not be text, where its output is streamed."""
+        self._streams[command] = (data, code, err)
 
     def boot_with(self, boot: Callable[[Callable[[], None]], float]) -> None:
         """Have *boot* stand for the boot that `wait` waits for.
@@ -72,15 +105,13 @@ class FakeGuest:
         self,
         command: str,
         *,
-        input: bytes | None = None,  # noqa: A002 - the name subprocess uses
+        input: bytes | Readable | None = None,  # noqa: A002 - the name subprocess uses
         timeout: float | None = None,
         env: Mapping[str, str] | None = None,
         on_output: Callable[[str, bytes], None] | None = None,
     ) -> CommandResult:
-        """Remember the call and give its answer."""
-        call = Call(command=command, input=input, timeout=timeout, env=dict(env or {}))
-        self.calls.append(call)
-        self._log_in()
+        """Remember the call, its input read to the end, and give its answer."""
+        call = self._note(command, input, timeout, env)
         reply = self._answers.get(command)
         if reply is None:
             text = f"{command}: not found\n"
@@ -92,6 +123,28 @@ class FakeGuest:
                 if output:
                     on_output(stream, output.encode())
         return result
+
+    @contextmanager
+    def stream(
+        self,
+        command: str,
+        *,
+        input: bytes | Readable | None = None,  # noqa: A002 - the name subprocess uses
+        timeout: float | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Iterator[FakeStream]:
+        """Give the answer of `answer_stream`, else that of `run`, as a stream."""
+        if command in self._streams:
+            self._note(command, input, timeout, env)
+            data, code, err = self._streams[command]
+        else:
+            result = self.run(command, input=input, timeout=timeout, env=env)
+            data, code, err = result.out.encode(), result.code, result.err
+        stream = FakeStream(command, data, code=code, err=err)
+        try:
+            yield stream
+        finally:
+            stream.close()
 
     def wait(
         self,
@@ -121,6 +174,22 @@ class FakeGuest:
     def close(self) -> None:
         """Log out."""
         self.is_open = False
+
+    def _note(
+        self,
+        command: str,
+        source: bytes | Readable | None,
+        timeout: float | None,
+        env: Mapping[str, str] | None,
+    ) -> Call:
+        if source is None or isinstance(source, bytes):
+            data = source
+        else:
+            data = b"".join(iter(partial(source.read, 65_536), b""))
+        call = Call(command=command, input=data, timeout=timeout, env=dict(env or {}))
+        self.calls.append(call)
+        self._log_in()
+        return call
 
     def _log_in(self) -> None:
         if self.login_error is not None:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from lago_sdk.errors import LagoError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
+    from lago_sdk.adapters.ssh.command_stream import CommandStream, Mark
     from lago_sdk.adapters.ssh.pool import Pool
     from lago_sdk.adapters.ssh.stages import Limits, Reached
-    from lago_sdk.ports import SSHTarget
+    from lago_sdk.ports import Extraction, Readable, SSHTarget
     from lago_sdk.results import CommandResult
+
+_END_SECONDS = 10.0
+"""For telling a command that it is not wanted any more."""
 
 
 class SSHGuest:
@@ -34,7 +43,7 @@ class SSHGuest:
         self,
         command: str,
         *,
-        input: bytes | None = None,  # noqa: A002 - the name subprocess uses
+        input: bytes | Readable | None = None,  # noqa: A002 - the name subprocess uses
         timeout: float | None = None,
         env: Mapping[str, str] | None = None,
         on_output: Callable[[str, bytes], None] | None = None,
@@ -43,7 +52,8 @@ class SSHGuest:
 
         Args:
             command: A line (or several) for the user's login shell.
-            input: Its standard input, of any size; empty when ``None``.
+            input: Its standard input, of any size; empty when ``None``. A file is read while the
+                command reads, by another thread.
             timeout: Seconds to wait at most, for the connection and the command together.
             env: Variables to export before it.
             on_output: Called with ``"out"`` or ``"err"`` and the bytes, as output arrives.
@@ -56,8 +66,10 @@ class SSHGuest:
             CommandTimeoutError: It did not end in time; carries its output so far.
             SSHError: No connection, or the connection was lost while it ran.
             HostKeyChangedError: The guest shows another host key than the pinned one.
+            Exception: What reading the input raised.
         """
-        from lago_sdk.adapters.ssh.commands import Deadline, RunningCommand, add_environment
+        from lago_sdk.adapters.ssh.commands import RunningCommand, add_environment
+        from lago_sdk.adapters.ssh.remote_command import Deadline
 
         deadline = Deadline(timeout)
         line = add_environment(command, env)
@@ -70,6 +82,46 @@ class SSHGuest:
                 return running.finish(deadline)
             finally:
                 running.close()
+
+    @contextmanager
+    def stream(
+        self,
+        command: str,
+        *,
+        input: bytes | Readable | None = None,  # noqa: A002 - the name subprocess uses
+        timeout: float | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Iterator[CommandStream]:
+        """Run *command* in the login shell for the block, and read what it writes meanwhile.
+
+        Args:
+            command: A line (or several) for the user's login shell.
+            input: Its standard input, as for `run`.
+            timeout: Seconds to wait at most, for the connection and the command together.
+            env: Variables to export before it.
+
+        Raises:
+            SSHError: No connection.
+            HostKeyChangedError: The guest shows another host key than the pinned one.
+        """
+        from lago_sdk.adapters.ssh.command_stream import CommandStream, Mark
+        from lago_sdk.adapters.ssh.commands import add_environment
+        from lago_sdk.adapters.ssh.remote_command import Deadline
+
+        deadline = Deadline(timeout)
+        mark = Mark()
+        line = mark.put_on(add_environment(command, env))
+        with self._get_pool().session(deadline.left()) as (transport, channel):
+            stream = CommandStream(
+                channel, transport, guest=self._target.vm, command=command, deadline=deadline
+            )
+            try:
+                stream.start(line, input)
+                yield stream
+            finally:
+                if stream.is_left_running() and transport.is_active():
+                    self._end_command(mark, stream)
+                stream.close()
 
     def wait(
         self,
@@ -123,12 +175,36 @@ class SSHGuest:
         with self._get_pool().session(None) as (_, channel):
             return attach(channel, command, guest=self._target.vm)
 
+    def extract(
+        self, paths: Sequence[tuple[str, Path]], *, timeout: float | None = None
+    ) -> Extraction:
+        """Copy files and whole directories from the guest by one tar stream.
+
+        Args:
+            paths: What to copy, and the names it gets here.
+            timeout: Seconds it may take.
+
+        Raises:
+            CommandTimeoutError: It took longer.
+            SSHError: No connection, it was lost, or the guest lacks tar.
+            LagoError: They cannot be written here.
+        """
+        from lago_sdk.adapters.ssh.archive import extract
+
+        return extract(paths, lambda command: self.stream(command, timeout=timeout))
+
     def close(self) -> None:
         """Close the connection; the next use opens another."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.close()
+
+    def _end_command(self, mark: Mark, stream: CommandStream) -> None:
+        """Have the command of *stream*, which nobody wants any more, end in the guest."""
+        with contextlib.suppress(LagoError):
+            self.run(mark.get_end_command(), timeout=_END_SECONDS)
+            stream.wait_for_end()
 
     def _get_pool(self) -> Pool:
         """The connections; made on first use, for paramiko is slow to import."""

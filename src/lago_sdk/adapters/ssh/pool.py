@@ -63,12 +63,10 @@ class Pool:
         transport, channel = self._find_session(seconds) or self._create_session(end)
         try:
             yield transport, channel
-        except BaseException:
-            # What we gave up on still ends in the guest; see _DROPBEAR_SESSIONS.
-            if _is_dropbear(transport):
-                self._drop(transport)
-            raise
         finally:
+            # What we gave up on still ends in the guest; see _DROPBEAR_SESSIONS.
+            if channel.exit_status < 0 and _is_dropbear(transport):
+                self._drop(transport)
             self._release(transport)
 
     def is_alive(self, seconds: float) -> bool:
