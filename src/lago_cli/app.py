@@ -25,6 +25,7 @@ _FAMILIES = {
         "reboot": "Reboot VMs, and wait until ssh answers again.",
         "suspend": "Pause VMs: their memory stays, their processors stand still.",
         "resume": "Let paused VMs run on, whoever paused them.",
+        "net": "Show, start or stop a single net.",
         "cleanup": "Stop everything of the prefix and keep its files.",
         "destroy": "Remove the prefix for good: VMs, nets, leases and files.",
     },
@@ -43,6 +44,7 @@ _FAMILIES = {
         "deploy": "Run the deploy scripts of VMs in their guests.",
         "service": "Show, start, stop or restart a service in a guest.",
     },
+    "collect": {"collect": "Fetch the artifacts of VMs, running or not, into a directory."},
     "wait": {"wait": "Wait until something of a VM has happened."},
     "check": {
         "validate": "Check init files and print every problem, as compilers do.",

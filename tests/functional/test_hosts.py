@@ -350,6 +350,16 @@ def test_a_dead_libvirtd_is_told_and_replaced(host, make_host):
     assert host.is_up()
 
 
+def test_a_libvirtd_that_does_not_come_back_is_replaced_with_its_host(host, tmp_path):
+    (conf,) = (tmp_path / "prefix0").rglob("etc/libvirtd.conf")
+    conf.write_text("this is no setting\n")
+    host.run(["kill", "-9", host.run(["cat", "/run/libvirtd.pid"]).out.strip()])
+    assert wait_until(lambda: not host.is_up())
+    assert not host.is_ended()
+    host.start()
+    assert host.hypervisor().version() > 0
+
+
 def test_a_lost_run_directory_does_not_lose_the_host(host, make_host, tmp_path):
     shutil.rmtree(control_path(host).parent)
     assert not host.is_up()

@@ -1,5 +1,6 @@
 """Verbs that start, stop and remove what was made."""
 
+import enum
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -104,6 +105,38 @@ def resume(session: Session, vms: _VMs = None) -> None:
     """Let paused VMs run on, whoever paused them."""
     done = session.open_prefix().resume(vms)
     _tell("resumed", done, session, nothing="none of them is paused")
+
+
+class NetAction(enum.StrEnum):
+    """What is asked of a net."""
+
+    STATE = "state"
+    START = "start"
+    STOP = "stop"
+
+
+@verb(app, "lagoctl net lan", "lagoctl net lan stop")
+def net(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="NET", help="The net.")],
+    action: Annotated[
+        NetAction, typer.Argument(metavar="ACTION", help="state, start or stop.")
+    ] = NetAction.STATE,
+) -> None:
+    """Show, start or stop a single net.
+
+    A net that VMs use is not stopped; start and stop of VMs look after their nets themselves.
+    """
+    prefix = session.open_prefix()
+    if action is NetAction.STATE:
+        state = prefix.nets[name].state.value
+        session.write({"net": name, "state": state}, state)
+        return
+    is_start = action is NetAction.START
+    changed = prefix.start_net(name) if is_start else prefix.stop_net(name)
+    done = "started" if is_start else "stopped"
+    idle = f"nothing to do: {name} is {'up' if is_start else 'down'}"
+    session.say(f"{done} {name}" if changed else idle)
 
 
 @verb(app, "lagoctl cleanup")

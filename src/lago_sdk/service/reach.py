@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lago_sdk.errors import HostError, LagoError, VMError, VMNotRunningError, WaitTimeoutError
@@ -13,7 +14,6 @@ from lago_sdk.state import VMState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from lago_sdk.config import Config
     from lago_sdk.plan.models import VMPlan
@@ -25,7 +25,13 @@ _CONSOLE_BYTES = 8192
 
 
 def find_address(vm: VMPlan) -> str | None:
-    """Return the management address of *vm* (IPv4 before IPv6), or ``None`` without one."""
+    """Return where *vm* is reached, or ``None`` where nobody knows.
+
+    That is its management address (IPv4 before IPv6); of a machine that is elsewhere, what the
+    spec says of it: a host name, too.
+    """
+    if vm.is_remote and vm.spec.ssh_host is not None:
+        return vm.spec.ssh_host
     nic = vm.management_nic
     if nic is None:
         return None
@@ -49,11 +55,13 @@ def ssh_target(vm: VMPlan, layout: PrefixLayout) -> SSHTarget:
     return SSHTarget(
         vm=vm.name,
         address=address,
+        port=vm.spec.ssh_port,
         user=vm.ssh_user,
-        key_path=layout.private_key,
+        key_path=layout.private_key if vm.spec.ssh_key is None else Path(vm.spec.ssh_key),
         password=vm.spec.ssh_password,
         host_keys_path=layout.known_hosts,
         host_key_alias=vm.name,
+        is_outside=vm.is_remote,
     )
 
 
@@ -66,11 +74,12 @@ def check_reachable(vm: VMPlan, context: PrefixContext) -> None:
     """
     if vm.is_remote:
         return
-    if context.world.host.is_ended():
-        raise not_running(vm.name, VMState.DOWN)
     try:
+        # First of all: each command that a guest is given passes here.
         info = context.hypervisor.find_domain(vm.domain)
     except HostError:
+        if context.world.host.is_ended():
+            raise not_running(vm.name, VMState.DOWN) from None
         if context.guests.is_known(vm.name):
             return
         raise
@@ -164,7 +173,7 @@ def check_alive(vm: VMPlan, context: PrefixContext) -> None:
 def describe_vm(vm: VMPlan, context: PrefixContext) -> str:
     """Tell what is known of a VM that does not answer: its domain, and its DHCP requests."""
     if vm.is_remote:
-        return "somebody else runs it (vm-provider: ssh)"
+        return f"it is not on this prefix's host (vm-provider: {vm.provider})"
     try:
         info = context.hypervisor.find_domain(vm.domain)
         dhcp = "" if info is None else _describe_dhcp(vm, context)

@@ -38,6 +38,7 @@ def test_a_host_that_is_down_says_so_and_leaves_no_trace(host, tmp_path):
     assert port.kind is HostKind.PRIVATE
     assert port.taken() == Taken()
     assert not port.is_up()
+    assert port.is_ended()
     for use in (port.hypervisor, lambda: port.dial("192.0.2.1", 22, timeout=1)):
         with pytest.raises(HostError, match="not up"):
             use()
@@ -119,6 +120,20 @@ def test_a_supervisor_whose_socket_is_lost_is_ended_by_its_record(tmp_path, slee
     record = tmp_path / "record"
     write_record(record, sleeper.pid)
     supervised.end_processes(supervised.find_processes(record, pid=None), tmp_path / "control")
+    assert sleeper.wait(timeout=5) == -signal.SIGKILL
+
+
+def test_a_host_whose_socket_is_lost_is_broken_and_has_not_ended(host, tmp_path, sleeper):
+    files = HostFiles(prefix_path=tmp_path / "prefix")
+    files.directory.mkdir(parents=True)
+    write_record(files.record, sleeper.pid)
+    assert not host.is_up()
+    assert not host.is_ended()
+    with pytest.raises(HostError, match=r"broken: its control socket .* is gone") as caught:
+        host.hypervisor()
+    assert "lagoctl start mends it" in caught.value.hint
+    host.end()
+    assert host.is_ended()
     assert sleeper.wait(timeout=5) == -signal.SIGKILL
 
 

@@ -125,6 +125,50 @@ def test_a_guest_is_asked_to_shut_down(hypervisor):
     hypervisor.shutdown_domain("nobody")
 
 
+def test_a_domain_is_suspended_and_resumed_however_often(hypervisor):
+    hypervisor.create_domain(domain_xml())
+    for _again in range(2):
+        hypervisor.suspend_domain("0f1e2d3c-web")
+        assert state_of(hypervisor) is VMState.PAUSED
+        assert hypervisor.find_domain("0f1e2d3c-web").reason == "by user"
+    for _again in range(2):
+        hypervisor.resume_domain("0f1e2d3c-web")
+        assert state_of(hypervisor) is VMState.RUNNING
+
+
+def test_a_domain_that_reboots_runs_on(hypervisor):
+    hypervisor.create_domain(domain_xml())
+    hypervisor.reboot_domain("0f1e2d3c-web")
+    assert state_of(hypervisor) is VMState.RUNNING
+
+
+def test_a_reboot_that_was_before_is_not_told(hypervisor):
+    hypervisor.create_domain(domain_xml())
+    hypervisor.reboot_domain("0f1e2d3c-web")
+    with hypervisor.watch_reboot("0f1e2d3c-web") as has_rebooted:
+        assert not has_rebooted()
+
+
+@pytest.mark.parametrize("verb", ["suspend", "resume", "reboot", "reset"])
+def test_what_needs_a_running_domain_is_refused_by_one_that_is_off(hypervisor, verb):
+    hypervisor.create_domain(domain_xml())
+    hypervisor.end_domain("0f1e2d3c-web")
+    for name in ("0f1e2d3c-web", "nobody"):
+        with pytest.raises(HypervisorError):
+            getattr(hypervisor, f"{verb}_domain")(name)
+
+
+@pytest.mark.parametrize("name", ["0f1e2d3c-web", "nobody"])
+def test_the_power_button_is_in_the_domains_description(hypervisor, name):
+    with_acpi = domain_xml().replace("<os>", "<features><acpi/></features><os>")
+    hypervisor.create_domain(with_acpi)
+    if name == "nobody":
+        with pytest.raises(HypervisorError):
+            hypervisor.has_power_button(name)
+    else:
+        assert hypervisor.has_power_button(name)
+
+
 @pytest.mark.parametrize("running", [True, False])
 def test_a_removed_domain_is_gone(hypervisor, running):
     hypervisor.create_domain(domain_xml())

@@ -105,6 +105,14 @@ class FakePrefix:
         self._do("resume", vms)
         return ()
 
+    def start_net(self, name):
+        self._do("start_net", name)
+        return True
+
+    def stop_net(self, name):
+        self._do("stop_net", name)
+        return False
+
     def destroy(self):
         self._do("destroy")
 

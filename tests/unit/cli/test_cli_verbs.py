@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from attrs import evolve
 
 import lago_sdk
-from lago_sdk import Finding, Problem, Severity, VMNotFoundError, VMState
+from lago_sdk import Finding, NetState, Problem, Severity, VMNotFoundError, VMState
 
 
 def test_status_goes_to_standard_output_and_nothing_else_does(library, lagoctl):
@@ -227,6 +228,14 @@ class TestLifecycle:
         assert lagoctl("suspend", "db").stderr == "suspended db\n"
         assert lagoctl("resume").stderr == "nothing to do: none of them is paused\n"
         assert prefix.calls == [("suspend", ["db"]), ("resume", None)]
+
+    def test_net(self, library, lagoctl):
+        prefix = library.add()
+        prefix.nets = {"lan": SimpleNamespace(state=NetState.UP)}
+        assert lagoctl("net", "lan").stdout == "up\n"
+        assert lagoctl("net", "lan", "start").stderr == "started lan\n"
+        assert lagoctl("net", "lan", "stop").stderr == "nothing to do: lan is down\n"
+        assert prefix.calls == [("start_net", "lan"), ("stop_net", "lan")]
 
     def test_an_unknown_vm(self, library, lagoctl):
         library.add().error = VMNotFoundError("x", "no VM 'x'", hint="there are: db")

@@ -135,7 +135,9 @@ class LibvirtDomains(Part):
     def suspend_domain(self, name: str) -> None:
         """See `Domains.suspend_domain`."""
         with self._with_domain(name, f"suspend domain {name!r}") as domain:
-            domain.suspend()
+            state, reason = domain.state()
+            if describe_state(state, reason)[0] is not VMState.PAUSED:
+                domain.suspend()
 
     def resume_domain(self, name: str) -> None:
         """See `Domains.resume_domain`."""
