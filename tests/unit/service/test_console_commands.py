@@ -44,10 +44,8 @@ def session_on(tmp_path, terminal, **changes):
 
 
 @pytest.fixture(params=sorted(SHELLS))
-def session(request, tmp_path):
-    terminal = Terminal(SHELLS[request.param])
-    yield session_on(tmp_path, terminal)
-    terminal.end()
+def session(request, on_terminal):
+    return on_terminal(SHELLS[request.param])
 
 
 @pytest.fixture
