@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lago_sdk.handles.agent import Agent
 from lago_sdk.handles.console import Console
+from lago_sdk.handles.lines import GuestLines
 from lago_sdk.handles.service import Service
 from lago_sdk.handles.wait_for import WaitFor
 from lago_sdk.results import Road
 from lago_sdk.service.reach import find_address
 from lago_sdk.service.scripts import list_script_command
+from lago_sdk.service.shell_text import join_command
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import os
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from lago_sdk.plan.models import DiskPlan, NicPlan, VMPlan
+    from lago_sdk.ports import Extraction, Readable
     from lago_sdk.prefix import Prefix
     from lago_sdk.results import CommandResult
+    from lago_sdk.service.capture import Capture, Target
+    from lago_sdk.service.displays import Graphics
+    from lago_sdk.service.forward import Address
+    from lago_sdk.service.screens import Screenshot
     from lago_sdk.service.snapshots.model import RevertReport, SnapshotReport
+    from lago_sdk.service.usage import VMUsage
     from lago_sdk.spec.disk import DiskSpec
     from lago_sdk.spec.nic import NicSpec
     from lago_sdk.spec.vm import VMSpec
@@ -183,29 +192,77 @@ class VM:
         self,
         command: str | Sequence[str],
         *,
-        input: bytes | str | None = None,  # noqa: A002 - the name subprocess uses
+        input: bytes | str | Readable | None = None,  # noqa: A002 - the name subprocess uses
         timeout: float | None = None,
         env: Mapping[str, str] | None = None,
+        on_output: Callable[[str, bytes], None] | None = None,
+        capture: bool = True,
     ) -> CommandResult:
         """Run a command in the guest and wait for its end.
 
         Args:
             command: Text for the guest's shell, or a list of arguments, which is quoted.
-            input: What the command reads; nothing when ``None``.
+            input: What the command reads: text, bytes or a binary file of any size, which is read
+                while the command reads; nothing when ``None``.
             timeout: Seconds it may take; for ever when ``None``.
             env: Variables set for the command.
+            on_output: Called with ``"out"`` or ``"err"`` and bytes, as output arrives.
+            capture: Whether the result has the output; without, *on_output* alone gets it, and
+                output of any size needs no memory.
 
         Returns:
             Its exit code and output; ``.check()`` raises when the code is not 0.
 
         Raises:
             VMNotRunningError: The VM is not running.
-            WaitTimeoutError: No end within *timeout*.
+            CommandTimeoutError: No end within *timeout*.
             SSHError: The connection failed.
         """
-        text = command if isinstance(command, str) else shlex.join(command)
+        return self._prefix.reach(self.name).run(
+            join_command(command),
+            input=input.encode() if isinstance(input, str) else input,
+            timeout=timeout,
+            env=env,
+            on_output=on_output,
+            capture=capture,
+        )
+
+    def ssh_lines(
+        self,
+        command: str | Sequence[str],
+        *,
+        input: bytes | str | Readable | None = None,  # noqa: A002 - the name subprocess uses
+        timeout: float | None = None,
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+    ) -> GuestLines:
+        """Run a command in the guest and go through the lines of its output as they come.
+
+        A command whose lines nobody wants any more is ended::
+
+            for line in web.ssh_lines("tail -f /var/log/messages"):
+                if "ready" in line:
+                    break
+
+        Args:
+            command: Text for the guest's shell, or a list of arguments, which is quoted.
+            input: What the command reads, as for `ssh`.
+            timeout: Seconds it may take; for ever when ``None``.
+            env: Variables set for the command.
+            check: Whether a command that fails raises after its last line.
+
+        Returns:
+            An iterator over text without line ends. It can be closed, is a context manager, and
+            has ``code`` and ``err`` at the end.
+
+        Raises:
+            VMNotRunningError: The VM is not running.
+            SSHError: The connection failed.
+        """
+        guest = self._prefix.reach(self.name)
         data = input.encode() if isinstance(input, str) else input
-        return self._prefix.reach(self.name).run(text, input=data, timeout=timeout, env=env)
+        stream = guest.stream(join_command(command), input=data, timeout=timeout, env=env)
+        return GuestLines(stream, check=check)
 
     def run(
         self,
@@ -250,6 +307,8 @@ class VM:
         *arguments: str,
         timeout: float | None = None,
         env: Mapping[str, str] | None = None,
+        on_output: Callable[[str, bytes], None] | None = None,
+        capture: bool = True,
     ) -> CommandResult:
         """Run a script of the host in the guest, by the interpreter of its ``#!`` line.
 
@@ -258,6 +317,8 @@ class VM:
             arguments: Its arguments.
             timeout: Seconds it may take.
             env: Variables set for it.
+            on_output: Called with its output as it arrives, as for `ssh`.
+            capture: Whether the result has the output, as for `ssh`.
 
         Raises:
             OSError: The script cannot be read.
@@ -265,7 +326,9 @@ class VM:
         """
         script = Path(path).read_bytes()
         command = [*list_script_command(script), *arguments]
-        return self.ssh(command, input=script, timeout=timeout, env=env)
+        return self.ssh(
+            command, input=script, timeout=timeout, env=env, on_output=on_output, capture=capture
+        )
 
     def interactive_ssh(self, command: str | None = None) -> int:
         """Attach this terminal to a shell (or *command*) in the guest; returns its exit code."""
@@ -295,6 +358,145 @@ class VM:
         """
         self.console.attach(force=force)
         return 0
+
+    # -- seeing ----------------------------------------------------------------------------
+
+    def screenshot(self, path: str | os.PathLike[str] | None = None) -> Screenshot:
+        """Take a picture of its display, as PNG; the guest does not notice.
+
+        Args:
+            path: File to write it to as well.
+
+        Returns:
+            The picture; a notebook shows it.
+
+        Raises:
+            VMError: It has no display (``video: none``).
+            VMNotRunningError: It is off.
+            LagoError: The file cannot be written.
+        """
+        from lago_sdk.service.screens import take_screenshot
+
+        return take_screenshot(self._plan, self._prefix.context, path)
+
+    @property
+    def graphics(self) -> Graphics:
+        """Where its display is served by VNC or SPICE (``graphics`` in the init file).
+
+        The address is one of the prefix's networks; `open_display` makes it reachable from here.
+
+        Raises:
+            VMError: It has no such server.
+            VMNotRunningError: It is off.
+        """
+        from lago_sdk.service.displays import find_graphics
+
+        return find_graphics(self._plan, self._prefix.context)
+
+    def open_display(self, *, local_port: int = 0) -> AbstractContextManager[Graphics]:
+        """Have its display server reachable from this machine for the block.
+
+        On a private host a port of our loopback is forwarded to it, elsewhere nothing is needed.
+
+        Args:
+            local_port: The port of ours; a free one for 0.
+
+        Raises:
+            VMError: It has no display server.
+            VMNotRunningError: It is off.
+            HostError: Its host is another machine, or the port is taken.
+        """
+        from lago_sdk.service.displays import open_display
+
+        return open_display(self._plan, self._prefix.context, local_port=local_port)
+
+    def view(self) -> None:
+        """Show its display in a window of ``remote-viewer``; returns when that is closed.
+
+        Raises:
+            VMError: It has no display server.
+            VMNotRunningError: It is off.
+            MissingToolError: remote-viewer is not installed.
+        """
+        from lago_sdk.service.displays import view_display
+
+        view_display(self._plan, self._prefix.context)
+
+    def forward(
+        self, port: int, local_port: int = 0, *, address: str | None = None
+    ) -> AbstractContextManager[Address]:
+        """Forward a port of our loopback to a TCP port of the guest for the block.
+
+        ::
+
+            with vm.forward(80) as address:
+                webbrowser.open(f"http://{address}/")
+
+        Args:
+            port: The guest's port; it need not be open yet.
+            local_port: The port of ours, on 127.0.0.1; a free one for 0.
+            address: Where in the prefix's networks to connect to; its `ip` when ``None``.
+
+        Raises:
+            VMError: It has no address.
+            HostError: The port of ours is taken.
+        """
+        from lago_sdk.service.forward import forward
+
+        return forward(
+            self._plan, self._prefix.context, port, local_port=local_port, address=address
+        )
+
+    @property
+    def usage(self) -> VMUsage:
+        """What it has used since it was started: processor, memory, disks, nics.
+
+        Raises:
+            VMError: Somebody else runs it.
+            HostError: libvirtd does not answer.
+        """
+        from lago_sdk.service.usage import get_usage
+
+        return get_usage(self._plan, self._prefix.context)
+
+    def capture(
+        self,
+        path: Target,
+        *,
+        nic: int = 0,
+        filter: str | Sequence[str] | None = None,  # noqa: A002 - the word of all such tools
+        count: int | None = None,
+        duration: float | None = None,
+        snaplen: int = 262_144,
+    ) -> Capture:
+        """Begin to capture what one of its nics sends and receives, into a pcap file.
+
+        Args:
+            path: As for `lago_sdk.Net.capture`, like all but *nic*.
+            nic: The ``N`` of ``eth<N>``.
+            filter: In the language of pcap-filter(7).
+            count: End after so many packets.
+            duration: End after so many seconds.
+            snaplen: Bytes of a packet that are kept at most.
+
+        Raises:
+            VMNotRunningError: It is off.
+            VMError: It has no such nic.
+            CaptureError: As for `lago_sdk.Net.capture`.
+            MissingToolError: There is a filter, and no tcpdump.
+        """
+        from lago_sdk.service.capture import CaptureLimits, capture_nic, get_nic
+
+        limits = CaptureLimits(count=count, duration=duration)
+        return capture_nic(
+            self._plan,
+            get_nic(self._plan, nic),
+            self._prefix.context,
+            path,
+            words=filter,
+            limits=limits,
+            snaplen=snaplen,
+        )
 
     @property
     def wait_for(self) -> WaitFor:
@@ -440,6 +642,35 @@ class VM:
         from lago_sdk.service.hot_nics import has_link
 
         return has_link(self._plan, index, self._prefix.context)
+
+    def extract_paths(
+        self,
+        paths: Iterable[tuple[str, str | os.PathLike[str]]],
+        *,
+        ignore_missing: bool = True,
+        timeout: float | None = 600.0,
+    ) -> Extraction:
+        """Copy files and whole directories out of the guest, over ssh or from its disk when off.
+
+        Nothing that the guest sends gets beside the names given: hostile names and links that
+        lead elsewhere are left out, and told.
+
+        Args:
+            paths: Pairs of a path in the guest and what it shall be called here.
+            ignore_missing: Only tell of paths that the guest lacks.
+            timeout: Seconds that a running guest may take; ``None`` waits for ever.
+
+        Raises:
+            PathNotFoundError: Paths are missing, and not ignored; the others were copied.
+            VMError: The guest does not answer, or the VM is paused.
+            LagoError: The disk cannot be read, or the copies cannot be written.
+        """
+        from lago_sdk.service.collect import extract_paths
+
+        pairs = [(path, Path(place)) for path, place in paths]
+        return extract_paths(
+            self._plan, pairs, self._prefix.context, ignore_missing=ignore_missing, timeout=timeout
+        )
 
     def require_running(self) -> None:
         """Return when the VM runs.

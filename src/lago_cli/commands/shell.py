@@ -65,15 +65,15 @@ def shell(
     if words and words[0] == "-c":
         words = words[1:]
     elif len(words) == 1 and Path(words[0]).is_file():
-        raise typer.Exit(_write(machine.ssh_script(words[0])))
+        raise typer.Exit(machine.ssh_script(words[0], on_output=_pass_on, capture=False).code)
     if not words and not sys.stdin.isatty():
-        raise typer.Exit(_write(machine.ssh_script("/dev/stdin")))
+        raise typer.Exit(machine.ssh_script("/dev/stdin", on_output=_pass_on, capture=False).code)
     # Words are joined as ssh(1) does: the guest's shell reads them once more.
     line = " ".join(words) or None
     if line is None or (sys.stdin.isatty() and sys.stdout.isatty() and not stdin):
         raise typer.Exit(machine.interactive_ssh(line))
-    data = sys.stdin.buffer.read() if stdin else None
-    raise typer.Exit(_write(machine.ssh(line, input=data)))
+    data = sys.stdin.buffer if stdin else None
+    raise typer.Exit(machine.ssh(line, input=data, on_output=_pass_on, capture=False).code)
 
 
 def _run_via(machine: "VM", via: str, words: list[str], *, stdin: bool) -> int:
@@ -109,6 +109,13 @@ def find_vm(prefix: "Prefix", name: str) -> "VM":
             raise VMNotFoundError(name, message, hint=f"there are: {', '.join(endings)}")
         return prefix.vms[name]
     return prefix.vms[endings[0]]
+
+
+def _pass_on(stream: str, data: bytes) -> None:
+    """Write what a command wrote, byte for byte, as it comes."""
+    file = (sys.stdout if stream == "out" else sys.stderr).buffer
+    file.write(data)
+    file.flush()
 
 
 def _write(result: "CommandResult") -> int:

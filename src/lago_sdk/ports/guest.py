@@ -83,6 +83,7 @@ class Guest(Protocol):
         timeout: float | None = None,
         env: Mapping[str, str] | None = None,
         on_output: Callable[[str, bytes], None] | None = None,
+        capture: bool = True,
     ) -> CommandResult:
         """Run *command* in the login shell and wait for its end.
 
@@ -93,6 +94,7 @@ class Guest(Protocol):
             timeout: Seconds it may take, the connection included.
             env: Variables to export before it.
             on_output: Called with ``"out"`` or ``"err"`` and the bytes, as output arrives.
+            capture: Whether the result has the output; without, `on_output` alone gets it.
         """
 
     def stream(

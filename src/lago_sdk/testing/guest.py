@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import attrs
 
 from lago_sdk.results import CommandResult
+from lago_sdk.testing.offline import extract_fake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
-    from lago_sdk.ports import Readable
+    from lago_sdk.ports import Extraction, Readable
 
 _NOT_FOUND = 127
 """A shell's exit code for a program that is not there."""
@@ -66,6 +68,7 @@ class FakeGuest:
     Attributes:
         calls: What `run` was asked, in order.
         interactions: What `interact` was asked, in order.
+        files: Its files by absolute path, for `extract`.
         is_open: Whether there was a login since the last `close`.
     """
 
@@ -74,6 +77,7 @@ class FakeGuest:
         self.login_error = login_error
         self.calls: list[Call] = []
         self.interactions: list[str | None] = []
+        self.files: dict[str, bytes] = {}
         self.is_open = False
         self._answers: dict[str, Callable[[Call], CommandResult]] = {}
         self._streams: dict[str, tuple[bytes, int, str]] = {}
@@ -109,6 +113,7 @@ class FakeGuest:
         timeout: float | None = None,
         env: Mapping[str, str] | None = None,
         on_output: Callable[[str, bytes], None] | None = None,
+        capture: bool = True,
     ) -> CommandResult:
         """Remember the call, its input read to the end, and give its answer."""
         call = self._note(command, input, timeout, env)
@@ -122,7 +127,7 @@ class FakeGuest:
             for stream, output in (("out", result.out), ("err", result.err)):
                 if output:
                     on_output(stream, output.encode())
-        return result
+        return result if capture else attrs.evolve(result, out="", err="")
 
     @contextmanager
     def stream(
@@ -170,6 +175,14 @@ class FakeGuest:
             return 0
         reply = self._answers.get(command)
         return _NOT_FOUND if reply is None else reply(Call(command=command)).code
+
+    def extract(
+        self, paths: Sequence[tuple[str, Path]], *, timeout: float | None = None
+    ) -> Extraction:
+        """Write those of `files` that are at *paths* or below them."""
+        self.calls.append(Call(command="extract", timeout=timeout))
+        self._log_in()
+        return extract_fake(self.files, paths)
 
     def close(self) -> None:
         """Log out."""

@@ -28,13 +28,18 @@ class FakeVM:
         self.code = 0
         self.log = Path("console.log")
 
-    def ssh(self, command, *, input=None, timeout=None, env=None):  # noqa: A002
-        self.calls.append(("ssh", command, input))
-        return CommandResult(command=command, code=self.code, out="out\n", err="err\n")
+    def ssh(self, command, *, input=None, on_output, capture):  # noqa: A002
+        assert not capture
+        self.calls.append(("ssh", command, None if input is None else input.read()))
+        on_output("out", b"out\n")
+        on_output("err", b"err\n")
+        return CommandResult(command=command, code=self.code, out="", err="")
 
-    def ssh_script(self, path, *arguments):
+    def ssh_script(self, path, *, on_output, capture):
+        assert not capture
         self.calls.append(("script", str(path)))
-        return CommandResult(command=str(path), code=self.code, out="script\n", err="")
+        on_output("out", b"script\n")
+        return CommandResult(command=str(path), code=self.code, out="", err="")
 
     @property
     def console(self):

@@ -50,9 +50,11 @@ class RunningCommand(RemoteCommand):
         guest: str,
         command: str,
         on_output: Callable[[str, bytes], None] | None = None,
+        capture: bool = True,
     ) -> None:
         super().__init__(channel, transport, guest=guest, command=command)
         self._on_output = on_output
+        self._capture = capture
         self._out = bytearray()
         self._err = bytearray()
 
@@ -92,7 +94,8 @@ class RunningCommand(RemoteCommand):
         return got
 
     def _take(self, stream: str, kept: bytearray, data: bytes) -> None:
-        kept += data
+        if self._capture:
+            kept += data
         if self._on_output is not None and data:
             self._on_output(stream, data)
 

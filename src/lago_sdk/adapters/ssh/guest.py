@@ -47,6 +47,7 @@ class SSHGuest:
         timeout: float | None = None,
         env: Mapping[str, str] | None = None,
         on_output: Callable[[str, bytes], None] | None = None,
+        capture: bool = True,
     ) -> CommandResult:
         """Run *command* in the login shell and wait for its end.
 
@@ -57,6 +58,7 @@ class SSHGuest:
             timeout: Seconds to wait at most, for the connection and the command together.
             env: Variables to export before it.
             on_output: Called with ``"out"`` or ``"err"`` and the bytes, as output arrives.
+            capture: Whether the result has the output; without, `on_output` alone gets it.
 
         Returns:
             Exit code (128 + signal where a signal ended it) and all output. A command that
@@ -75,7 +77,12 @@ class SSHGuest:
         line = add_environment(command, env)
         with self._get_pool().session(deadline.left()) as (transport, channel):
             running = RunningCommand(
-                channel, transport, guest=self._target.vm, command=command, on_output=on_output
+                channel,
+                transport,
+                guest=self._target.vm,
+                command=command,
+                on_output=on_output,
+                capture=capture,
             )
             try:
                 running.start(line, input)

@@ -10,6 +10,8 @@ from lago_sdk.adapters.ssh.failures import FAILURES
 from lago_sdk.errors import CommandTimeoutError, SSHError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import paramiko
 
     from lago_sdk.adapters.ssh.transport import Transport
@@ -136,7 +138,9 @@ class RemoteCommand:
             if isinstance(data, bytes):
                 self._send(data)
             else:
-                while not self._unwanted.is_set() and (chunk := data.read(_CHUNK)):
+                # A buffered file's read() would wait for all of a chunk.
+                read: Callable[[int], bytes] = getattr(data, "read1", data.read)
+                while not self._unwanted.is_set() and (chunk := read(_CHUNK)):
                     if not self._send(chunk):
                         return
         except Exception as error:  # noqa: BLE001 - the caller's file: raised in the caller's thread
