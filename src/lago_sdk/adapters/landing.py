@@ -26,7 +26,7 @@ CHUNK = 1 << 20
 _ZEROS = bytes(CHUNK)
 _UNFIT = frozenset(
     {errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ, errno.ENOTEMPTY}
-    | {errno.EINVAL, errno.EMLINK, errno.ENOENT, errno.ELOOP}
+    | {errno.EINVAL, errno.EMLINK, errno.ELOOP}
 )
 """What the host's file system says of a single file, and not of the whole undertaking."""
 
@@ -39,13 +39,16 @@ class Landing:
     Args:
         place: What the path is called here; its directory is made where it is absent.
         origin: What the path is called in the guest, for messages.
+        exact: Keep all permission bits, and the times of directories. Else nobody but the owner
+            may write, and the owner always. Set-user-ID and its like are dropped in any case.
     """
 
-    def __init__(self, place: Path, origin: str) -> None:
+    def __init__(self, place: Path, origin: str, *, exact: bool = False) -> None:
         self._place = place
+        self._exact = exact
         self._origin = origin.rstrip("/")
         self._links: dict[Parts, str] = {}
-        self._modes: dict[Parts, int] = {}
+        self._directories: dict[Parts, tuple[int, float | None]] = {}
         self._made: set[Parts] = set()
         """Directories that are there and are no links."""
         self._landed: set[Parts] = set()
@@ -54,12 +57,14 @@ class Landing:
         self.has_arrived = False
         """Whether anything of it came."""
 
-    def add_directory(self, parts: Parts, mode: int = 0o755) -> None:
-        """Make a directory; its permission bits are set by `finish`."""
+    def add_directory(
+        self, parts: Parts, mode: int = 0o755, *, mtime: float | None = None
+    ) -> None:
+        """Make a directory; its permission bits (and its time, if exact) are set by `finish`."""
         with self._attempt(parts):
             self._locate(parts)
             self._make_directory(parts)
-            self._modes[parts] = mode
+            self._directories[parts] = mode, mtime
 
     def add_file(
         self, parts: Parts, chunks: Iterable[bytes], *, mode: int, mtime: float | None = None
@@ -95,7 +100,8 @@ class Landing:
         with self._attempt(parts):
             source = landing.get_path(other)
             if not landing.has(other):
-                raise FileNotFoundError(errno.ENOENT, "what it is linked to has not come")
+                self.skip(parts, "a hard link to something that has not come")
+                return
             path = self._prepare(parts)
             os.link(source, path, follow_symlinks=False)
 
@@ -131,10 +137,13 @@ class Landing:
             with self._attempt(parts):
                 path = self._prepare(parts)
                 path.symlink_to(target)
-        for parts, mode in sorted(self._modes.items(), reverse=True):
+        for parts, (mode, mtime) in sorted(self._directories.items(), reverse=True):
             path = self._place.joinpath(*parts)
             if path.is_dir() and not path.is_symlink():
-                path.chmod(mode & 0o755 | 0o700)
+                path.chmod(mode & 0o777 if self._exact else mode & 0o755 | 0o700)
+                if self._exact and mtime is not None:
+                    with self._attempt(parts):
+                        os.utime(path, (mtime, mtime))
 
     def _attempt(self, parts: Parts) -> _Attempt:
         return _Attempt(self, parts)
@@ -170,7 +179,7 @@ class Landing:
 
     def _settle(self, parts: Parts, mode: int, mtime: float | None) -> None:
         path = self._place.joinpath(*parts)
-        path.chmod(mode & 0o755 | 0o600)
+        path.chmod(mode & 0o777 if self._exact else mode & 0o755 | 0o600)
         if mtime is not None:
             os.utime(path, (mtime, mtime))
         self._landed.add(parts)

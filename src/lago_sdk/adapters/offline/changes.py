@@ -12,7 +12,7 @@ from lago_sdk.errors import ImageError
 from lago_sdk.ports.offline import OfflineDirectory, OfflineFile, OfflineLink
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from lago_sdk.adapters.offline.debugfs import Debugfs, Inode
@@ -71,7 +71,12 @@ class Changes:
             return
         if len(trail) == 1:
             raise ImageError("the root directory of a disk cannot be removed")
-        self._remove(trail[-2], trail[-1])
+        found = list(self._list_below(trail[-2], trail[-1]))
+        for _, inode in found:
+            quote(inode.name)  # before anything is gone
+        for parent, inode in found:
+            is_directory = stat.S_ISDIR(inode.mode)
+            self._debugfs.unlink(parent.number, inode.name, is_directory=is_directory)
         self._tree.forget()
         self._note(path, None)
 
@@ -85,11 +90,12 @@ class Changes:
                     del self.done[other]
         self.done[path] = node
 
-    def _remove(self, parent: Inode, found: Inode) -> None:
+    def _list_below(self, parent: Inode, found: Inode) -> Iterator[tuple[Inode, Inode]]:
+        """Yield what is below an entry and the entry itself, each with its directory."""
         if stat.S_ISDIR(found.mode):
             for entry in self._tree.list_entries(found).values():
-                self._remove(found, entry)
-        self._debugfs.unlink(parent.number, found.name, is_directory=stat.S_ISDIR(found.mode))
+                yield from self._list_below(found, entry)
+        yield parent, found
 
     def _prepare(self, path: str) -> tuple[Inode, str]:
         """Return the directory of a path, made where it is absent, and the last name."""
