@@ -1,6 +1,7 @@
 """File systems of real disk images, made here: read, written, and never when in use."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -130,10 +131,7 @@ class TestReading:
         assert image.read_bytes() == before
 
     def test_without_fuse_a_copy_is_read(self, disks, image, monkeypatch):
-        def refuse(*_arguments, **_options):
-            raise export.NoExportError
-
-        monkeypatch.setattr("lago_sdk.adapters.offline.disks.export_image", refuse)
+        monkeypatch.setattr("lago_sdk.adapters.offline.disks.export_image", refuse_export)
         with open_disk(disks, image) as fs:
             assert fs.read_file("/etc/hostname") == b"old\n"
 
@@ -147,21 +145,49 @@ class TestReading:
         with open_disk(disks, image, root_partition="/dev/sda1") as fs:
             assert [entry.name for entry in fs.list_directory("/")] == ["lost+found"]
 
-    def test_what_is_only_in_the_journal_is_seen_and_stays_there(self, disks, tree, tmp_path):
+    @pytest.mark.parametrize("has_fuse", [True, False])
+    def test_what_is_only_in_the_journal_is_seen_and_stays_there(
+        self, disks, raw, tmp_path, monkeypatch, has_fuse
+    ):
         path = tmp_path / "dirty.raw"
-        run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(tree), str(path), "60m"])
-        block = tmp_path / "block"
-        block.write_bytes(b"\0" * 1024)
-        script = f"journal_open\njournal_write -b 9000 {block}\njournal_close\n".encode()
-        run(["debugfs", "-w", "-f", "/dev/stdin", str(path)], input=script)
-        assert "needs_recovery" in run(["dumpe2fs", "-h", str(path)]).out
+        shutil.copyfile(raw, path)
+        area = f"{path}?offset={16 * MIB}"
+        number, data = write_to_journal(area, tmp_path)
         before = path.read_bytes()
+        assert data not in before[16 * MIB + number * 1024 :][: len(data)]
+        if not has_fuse:
+            monkeypatch.setattr("lago_sdk.adapters.offline.disks.export_image", refuse_export)
         with open_disk(disks, path) as fs:
-            assert fs.read_file("/etc/hostname") == b"old\n"
+            assert fs.read_file("/etc/hostname") == data
         assert path.read_bytes() == before
+
+    def test_the_journal_is_put_in_place_before_anything_is_written(self, disks, raw, tmp_path):
+        path = tmp_path / "dirty.raw"
+        shutil.copyfile(raw, path)
+        area = f"{path}?offset={16 * MIB}"
+        _, data = write_to_journal(area, tmp_path)
         with open_disk(disks, path, read_only=False) as fs:
-            fs.write_files({"/etc/hostname": OfflineFile(data=b"new\n")})
-        assert "needs_recovery" not in run(["dumpe2fs", "-h", str(path)]).out
+            assert fs.read_file("/etc/hostname") == data
+            fs.write_files({"/etc/new": OfflineFile(data=b"new\n")})
+        assert "needs_recovery" not in run(["dumpe2fs", "-h", area]).out
+        with open_disk(disks, path) as fs:
+            assert (fs.read_file("/etc/hostname"), fs.read_file("/etc/new")) == (data, b"new\n")
+
+
+def write_to_journal(area, directory):
+    """Have ``/etc/hostname`` say something else, in the journal alone; returns where and what."""
+    number = int(run(["debugfs", "-R", "blocks /etc/hostname", area]).out)
+    data = b"lag\n"
+    block = directory / "block"
+    block.write_bytes(data.ljust(4096, b"\0"))
+    script = f"journal_open\njournal_write -b {number} {block}\njournal_close\n"
+    run(["debugfs", "-w", "-f", "/dev/stdin", area], input=script.encode())
+    assert "needs_recovery" in run(["dumpe2fs", "-h", area]).out
+    return number, data
+
+
+def refuse_export(*_arguments, **_options):
+    raise export.NoExportError
 
 
 NODES = {

@@ -82,48 +82,58 @@ class _Image:
 
     def open_to_read(self, stack: contextlib.ExitStack, root_partition: str | None) -> ExtFS | None:
         """Open its root file system; ``None`` where that is not for us."""
+        has_fuse = True
         with contextlib.ExitStack() as first:
-            is_ours = False
             try:
-                disk = first.enter_context(
-                    export_image(self._path, self._format, read_only=True, scratch=self._scratch)
-                )
+                disk = first.enter_context(self._export(read_only=True))
             except NoExportError:
+                has_fuse = False
                 copy = copy_image(self._path, self._format, scratch=self._scratch)
                 disk = first.enter_context(copy)
-                is_ours = True
             area = find_root(disk, self._scratch, root_partition)
             if area is None:
                 return None
-            if is_ours or not area.needs_recovery:
+            if not area.needs_recovery:
                 stack.enter_context(first.pop_all())
-                return self._open(stack, disk, area, writable=False)
+                return stack.enter_context(self._hold(_device(disk, area), writable=False))
         # The guest was not shut down. What it wrote last is in the journal, which is put in place
         # over the image and not in it.
-        overlay = overlay_image(self._path, self._format, scratch=self._scratch)
-        disk = stack.enter_context(overlay)
-        return self._open(stack, disk, area, writable=False)
+        make = overlay_image if has_fuse else copy_image
+        image = make(self._path, self._format, scratch=self._scratch, offset=area.offset)
+        return self._recover(stack, stack.enter_context(image), writable=False)
 
     def open_to_write(
         self, stack: contextlib.ExitStack, root_partition: str | None
     ) -> ExtFS | None:
         """Open its root file system for changes; ``None`` where that is not for us."""
-        try:
-            disk = stack.enter_context(
-                export_image(self._path, self._format, read_only=False, scratch=self._scratch)
-            )
-        except NoExportError:
-            return None
-        area = find_root(disk, self._scratch, root_partition)
-        return None if area is None else self._open(stack, disk, area, writable=True)
+        with contextlib.ExitStack() as first:
+            try:
+                disk = first.enter_context(self._export(read_only=False))
+            except NoExportError:
+                return None
+            area = find_root(disk, self._scratch, root_partition)
+            if area is None:
+                return None
+            if not area.needs_recovery:
+                stack.enter_context(first.pop_all())
+                return stack.enter_context(self._hold(_device(disk, area), writable=True))
+        image = self._export(read_only=False, offset=area.offset)
+        return self._recover(stack, stack.enter_context(image), writable=True)
 
-    def _open(
-        self, stack: contextlib.ExitStack, disk: Path, area: Area, *, writable: bool
-    ) -> ExtFS:
-        device = _device(disk, area)
-        if area.needs_recovery:
-            _run_e2fsck(["-p", "-E", "journal_only"], device, self._path)
-        return stack.enter_context(self._hold(device, writable=writable))
+    def _export(
+        self, *, read_only: bool, offset: int = 0
+    ) -> contextlib.AbstractContextManager[Path]:
+        return export_image(
+            self._path, self._format, read_only=read_only, scratch=self._scratch, offset=offset
+        )
+
+    def _recover(self, stack: contextlib.ExitStack, area: Path, *, writable: bool) -> ExtFS:
+        """Put in place what is in the journal only, and open the file system.
+
+        It must begin at the beginning of the file: e2fsck forgets any offset after a recovery.
+        """
+        _run_e2fsck(["-p", "-E", "journal_only"], str(area), self._path)
+        return stack.enter_context(self._hold(str(area), writable=writable))
 
     @contextlib.contextmanager
     def _hold(self, device: str, *, writable: bool) -> Iterator[ExtFS]:

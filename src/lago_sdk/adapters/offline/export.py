@@ -37,7 +37,7 @@ class NoExportError(Exception):
 
 @contextlib.contextmanager
 def export_image(
-    path: Path, image_format: DiskFormat, *, read_only: bool, scratch: Path
+    path: Path, image_format: DiskFormat, *, read_only: bool, scratch: Path, offset: int = 0
 ) -> Iterator[Path]:
     """Have the content of an image as a file for the block.
 
@@ -46,6 +46,7 @@ def export_image(
         image_format: Its format.
         read_only: Whether the file may not be written to.
         scratch: A directory of our own; the file is in it.
+        offset: Leave out so many bytes at the beginning.
 
     Raises:
         NoExportError: There is no FUSE here.
@@ -55,7 +56,12 @@ def export_image(
         raise ImageError(f"there is no image {str(path)!r}")
     place, pid_file = scratch / "disk", scratch / "disk.pid"
     place.touch()
-    argv = _command(path, image_format, place=place, pid_file=pid_file, read_only=read_only)
+    nodes = list(_list_nodes(path, image_format, read_only=read_only, offset=offset))
+    export = {"type": "fuse", "id": "export", "node-name": nodes[-1]["node-name"]}
+    access = {"writable": not read_only, "growable": False, "allow-other": "off"}
+    options = [word for node in nodes for word in ("--blockdev", json.dumps(node))]
+    options += ["--export", json.dumps({**export, **access, "mountpoint": str(place)})]
+    argv = ["qemu-storage-daemon", "--pidfile", str(pid_file), *options]
     try:
         daemon = Companion(argv)
     except ToolError as error:
@@ -71,8 +77,16 @@ def export_image(
 
 
 @contextlib.contextmanager
-def overlay_image(path: Path, image_format: DiskFormat, *, scratch: Path) -> Iterator[Path]:
+def overlay_image(
+    path: Path, image_format: DiskFormat, *, scratch: Path, offset: int
+) -> Iterator[Path]:
     """Have the content of an image as a file that may be changed, without changing the image.
+
+    Args:
+        path: The image.
+        image_format: Its format.
+        scratch: A directory of our own.
+        offset: Leave out so many bytes at the beginning.
 
     Raises:
         NoExportError: There is no FUSE here.
@@ -82,43 +96,51 @@ def overlay_image(path: Path, image_format: DiskFormat, *, scratch: Path) -> Ite
     backing = ["-F", _driver(image_format), "-b", str(path.absolute())]
     _run_qemu_img(["create", "-q", "-f", "qcow2", *backing, str(overlay)], path)
     try:
-        with export_image(overlay, DiskFormat.QCOW2, read_only=False, scratch=scratch) as place:
+        with export_image(
+            overlay, DiskFormat.QCOW2, read_only=False, scratch=scratch, offset=offset
+        ) as place:
             yield place
     finally:
         overlay.unlink()
 
 
 @contextlib.contextmanager
-def copy_image(path: Path, image_format: DiskFormat, *, scratch: Path) -> Iterator[Path]:
+def copy_image(
+    path: Path, image_format: DiskFormat, *, scratch: Path, offset: int = 0
+) -> Iterator[Path]:
     """Have a sparse raw copy of an image for the block; it may be changed.
+
+    Args:
+        path: The image.
+        image_format: Its format.
+        scratch: A directory of our own; the copy is in it.
+        offset: Leave out so many bytes at the beginning.
 
     Raises:
         ImageError: A program uses the image, it is damaged, or there is no room.
     """
     place = scratch / "disk"
-    argv = ["convert", "-q", "-f", _driver(image_format), "-O", "raw"]
-    _run_qemu_img([*argv, str(path.absolute()), str(place)], path)
+    file = {"driver": "file", "filename": str(path.absolute())}
+    disk = {"driver": _driver(image_format), "file": file}
+    area = {"driver": "raw", "offset": offset, "file": disk}
+    _run_qemu_img(["convert", "-q", "-O", "raw", f"json:{json.dumps(area)}", str(place)], path)
     try:
         yield place
     finally:
         place.unlink()
 
 
-def _command(
-    path: Path, image_format: DiskFormat, *, place: Path, pid_file: Path, read_only: bool
-) -> list[str]:
-    switch = {"read-only": read_only}
-    file = {"driver": "file", "node-name": "file", "filename": str(path.absolute()), **switch}
-    disk = {"driver": _driver(image_format), "node-name": "disk", "file": "file", **switch}
-    export = {"type": "fuse", "id": "export", "node-name": "disk", "mountpoint": str(place)}
-    writable = {"writable": not read_only, "growable": False, "allow-other": "off"}
-    return [
-        "qemu-storage-daemon",
-        *("--pidfile", str(pid_file)),
-        *("--blockdev", json.dumps(file)),
-        *("--blockdev", json.dumps(disk)),
-        *("--export", json.dumps(export | writable)),
-    ]
+def _list_nodes(
+    path: Path, image_format: DiskFormat, *, read_only: bool, offset: int
+) -> Iterator[dict[str, object]]:
+    """Yield QEMU's block nodes from the file upwards; the last one is the disk's content."""
+    name = str(path.absolute())
+    driver = _driver(image_format)
+    access = {"read-only": read_only}
+    yield {"driver": "file", "node-name": "file", "filename": name, **access}
+    yield {"driver": driver, "node-name": "disk", "file": "file", **access}
+    if offset:
+        yield {"driver": "raw", "node-name": "area", "file": "disk", "offset": offset, **access}
 
 
 def _wait_until_ready(daemon: Companion, pid_file: Path, path: Path) -> None:
