@@ -18,6 +18,7 @@ from lago_sdk.spec import (
     EmptyDisk,
     FileDisk,
     Firmware,
+    GraphicsType,
     NetSpec,
     NetType,
     NicModel,
@@ -155,6 +156,7 @@ def nics(draw: st.DrawFn, net: NetSpec, serial: int) -> NicSpec:
 def vms(draw: st.DrawFn, name: str, on: list[NetSpec], serial: int) -> VMSpec:
     firmware = draw(st.sampled_from(Firmware))
     kernel = draw(optional(words))
+    video = draw(st.sampled_from(VideoModel))
     cpu = draw(st.sampled_from(["host", "model", "custom"]))
     return VMSpec(
         name=name,
@@ -189,7 +191,10 @@ def vms(draw: st.DrawFn, name: str, on: list[NetSpec], serial: int) -> VMSpec:
         cmdline=draw(optional(texts)) if kernel else None,
         user_data=draw(optional(texts | free_maps() | scripts())),
         console=draw(st.sampled_from(ConsoleType)),
-        video=draw(st.sampled_from(VideoModel)),
+        video=video,
+        graphics=draw(st.sampled_from(GraphicsType))
+        if video is not VideoModel.NONE
+        else GraphicsType.NONE,
         shares=tuple(
             ShareSpec(source=draw(words), tag=f"share{index}", read_only=draw(st.booleans()))
             for index in range(draw(st.integers(0, 2)))

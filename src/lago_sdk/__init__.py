@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lago_sdk.adapters.hosts.findings import Finding
+    from lago_sdk.adapters.plugins import InstalledPlugins, has_plugins
     from lago_sdk.config import AccelChoice, Config
     from lago_sdk.errors import (
         AgentError,
+        CaptureError,
         CommandError,
         CommandTimeoutError,
         ConfigError,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
         MissingToolError,
         NetInUseError,
         NetNotFoundError,
+        PathNotFoundError,
         PrefixExistsError,
         PrefixNotFoundError,
         ServiceError,
@@ -71,11 +74,21 @@ if TYPE_CHECKING:
     from lago_sdk.net import Net
     from lago_sdk.plan.models import DiskPlan, Image, NetPlan, NicPlan, Plan, VMPlan
     from lago_sdk.ports.agent import AgentState
+    from lago_sdk.ports.extraction import Extraction, Skipped
+    from lago_sdk.ports.machines import Machine, VMProvider
+    from lago_sdk.ports.plugins import PluginInfo, PluginKind
+    from lago_sdk.ports.services import RunInGuest, ServiceAction, ServiceProvider
     from lago_sdk.prefix import Prefix
     from lago_sdk.results import CommandResult, Road
     from lago_sdk.service.agent import GuestInterface, GuestOS
+    from lago_sdk.service.capture import Capture, CaptureReport
+    from lago_sdk.service.collect import CollectReport, VMArtifacts
     from lago_sdk.service.console import ConsoleSession
     from lago_sdk.service.deploy import DeployReport, ScriptRun
+    from lago_sdk.service.displays import Graphics
+    from lago_sdk.service.extract import ExtractRoad
+    from lago_sdk.service.forward import Address
+    from lago_sdk.service.screens import Screenshot
     from lago_sdk.service.snapshots.model import (
         DiskState,
         Mechanism,
@@ -87,6 +100,7 @@ if TYPE_CHECKING:
     )
     from lago_sdk.service.start import StartReport
     from lago_sdk.service.status import NetStatus, NicStatus, PrefixStatus, VMStatus
+    from lago_sdk.service.usage import VMLoad, VMUsage
     from lago_sdk.spec import (
         BootDevice,
         Bootstrap,
@@ -100,6 +114,7 @@ if TYPE_CHECKING:
         EmptyDisk,
         FileDisk,
         Firmware,
+        GraphicsType,
         NetSpec,
         NetType,
         NicModel,
@@ -133,8 +148,10 @@ if TYPE_CHECKING:
         import_template,
         list_catalogue,
         list_outdated_templates,
+        list_plugins,
         list_template_infos,
         list_templates,
+        open_plugins,
         plan_spec,
         remove_template,
         verify_template,
@@ -146,9 +163,11 @@ _HOMES = {
     "lago_sdk.adapters.hosts.findings": "Finding",
     "lago_sdk.config": "AccelChoice Config",
     "lago_sdk.errors": (
-        "AgentError CommandError CommandTimeoutError ConfigError ConsoleError DeployError "
+        "AgentError CaptureError CommandError CommandTimeoutError ConfigError ConsoleError "
+        "DeployError "
         "HostError HostKeyChangedError HypervisorError LagoError LockedError MissingToolError "
-        "NetInUseError NetNotFoundError PrefixExistsError PrefixNotFoundError SSHError "
+        "NetInUseError NetNotFoundError PathNotFoundError PrefixExistsError "
+        "PrefixNotFoundError SSHError "
         "ServiceError SnapshotError SnapshotExistsError SnapshotNotFoundError SpecError "
         "SubnetLeaseError TemplateError TemplateInUseError "
         "TemplateNotFoundError ToolError VMError VMNotFoundError VMNotRunningError "
@@ -161,20 +180,33 @@ _HOMES = {
     "lago_sdk.handles.wait_for": "WaitFor",
     "lago_sdk.net": "Net",
     "lago_sdk.plan.models": "DiskPlan Image NetPlan NicPlan Plan VMPlan",
+    "lago_sdk.adapters.plugins": "InstalledPlugins has_plugins",
     "lago_sdk.ports.agent": "AgentState",
+    "lago_sdk.ports.machines": "Machine VMProvider",
+    "lago_sdk.ports.plugins": "PluginInfo PluginKind",
+    "lago_sdk.ports.services": "RunInGuest ServiceAction ServiceProvider",
+    "lago_sdk.ports.extraction": "Extraction Skipped",
     "lago_sdk.prefix": "Prefix",
     "lago_sdk.results": "CommandResult Road",
     "lago_sdk.service.agent": "GuestInterface GuestOS",
+    "lago_sdk.service.collect": "CollectReport VMArtifacts",
+    "lago_sdk.service.capture": "Capture CaptureReport",
     "lago_sdk.service.console": "ConsoleSession",
     "lago_sdk.service.deploy": "DeployReport ScriptRun",
+    "lago_sdk.service.extract": "ExtractRoad",
+    "lago_sdk.service.displays": "Graphics",
+    "lago_sdk.service.forward": "Address",
+    "lago_sdk.service.screens": "Screenshot",
     "lago_sdk.service.snapshots.model": (
         "DiskState Mechanism RevertReport Snapshot SnapshotKind SnapshotReport VMSnapshot"
     ),
     "lago_sdk.service.start": "StartReport",
     "lago_sdk.service.status": "NetStatus NicStatus PrefixStatus VMStatus",
+    "lago_sdk.service.usage": "VMLoad VMUsage",
     "lago_sdk.spec": (
         "BootDevice Bootstrap BuildStep ConsoleType DhcpRange DiskBus DiskCache DiskFormat "
-        "DiskSpec EmptyDisk FileDisk Firmware NetSpec NetType NicModel NicSpec PrefixSpec "
+        "DiskSpec EmptyDisk FileDisk Firmware GraphicsType NetSpec NetType NicModel NicSpec "
+        "PrefixSpec "
         "Problem Severity ShareSpec SubnetChoice TemplateDisk TemplateType VMSpec VideoModel"
     ),
     "lago_sdk.state": "NetState ServiceState VMState",
@@ -188,7 +220,8 @@ _HOMES = {
     "lago_sdk.verbs": (
         "build_template check_init_file diagnose export_template fetch_template gc_templates "
         "get_template_info import_template list_catalogue list_outdated_templates "
-        "list_template_infos list_templates plan_spec remove_template verify_template"
+        "list_plugins list_template_infos list_templates open_plugins plan_spec remove_template "
+        "verify_template"
     ),
     "lago_sdk.vm": "VM",
     "lago_sdk.workdir": "Workdir",
@@ -200,13 +233,18 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.s
 __all__ = [
     "VM",
     "AccelChoice",
+    "Address",
     "Agent",
     "AgentError",
     "AgentState",
     "BootDevice",
     "Bootstrap",
     "BuildStep",
+    "Capture",
+    "CaptureError",
+    "CaptureReport",
     "CatalogueEntry",
+    "CollectReport",
     "CommandError",
     "CommandResult",
     "CommandTimeoutError",
@@ -229,18 +267,24 @@ __all__ = [
     "EmptyDisk",
     "Event",
     "ExportedTemplate",
+    "ExtractRoad",
+    "Extraction",
     "FileDisk",
     "Finding",
     "Firmware",
     "GarbageReport",
+    "Graphics",
+    "GraphicsType",
     "GuestInterface",
     "GuestOS",
     "HostError",
     "HostKeyChangedError",
     "HypervisorError",
     "Image",
+    "InstalledPlugins",
     "LagoError",
     "LockedError",
+    "Machine",
     "Mechanism",
     "MissingToolError",
     "Net",
@@ -259,7 +303,10 @@ __all__ = [
     "Observer",
     "OutdatedTemplate",
     "Output",
+    "PathNotFoundError",
     "Plan",
+    "PluginInfo",
+    "PluginKind",
     "Prefix",
     "PrefixExistsError",
     "PrefixNotFoundError",
@@ -269,13 +316,18 @@ __all__ = [
     "Progress",
     "RevertReport",
     "Road",
+    "RunInGuest",
     "SSHError",
+    "Screenshot",
     "ScriptRun",
     "Service",
+    "ServiceAction",
     "ServiceError",
+    "ServiceProvider",
     "ServiceState",
     "Severity",
     "ShareSpec",
+    "Skipped",
     "Snapshot",
     "SnapshotError",
     "SnapshotExistsError",
@@ -300,14 +352,18 @@ __all__ = [
     "TemplateType",
     "TemplateUse",
     "ToolError",
+    "VMArtifacts",
     "VMError",
+    "VMLoad",
     "VMNotFoundError",
     "VMNotRunningError",
     "VMPlan",
+    "VMProvider",
     "VMSnapshot",
     "VMSpec",
     "VMState",
     "VMStatus",
+    "VMUsage",
     "VideoModel",
     "WaitFor",
     "WaitTimeoutError",
@@ -320,11 +376,14 @@ __all__ = [
     "fetch_template",
     "gc_templates",
     "get_template_info",
+    "has_plugins",
     "import_template",
     "list_catalogue",
     "list_outdated_templates",
+    "list_plugins",
     "list_template_infos",
     "list_templates",
+    "open_plugins",
     "plan_spec",
     "remove_template",
     "verify_template",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lago_sdk.adapters.hosts.findings import Finding
+    from lago_sdk.adapters.plugins import InstalledPlugins
     from lago_sdk.config import Config
     from lago_sdk.events import Observer
     from lago_sdk.ports import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         Host,
         ImageBuilder,
         KeyTool,
+        OfflineDisks,
         SSHTarget,
     )
     from lago_sdk.service.layout import PrefixLayout
@@ -65,13 +67,15 @@ def connect(
     observer: Observer,
 ) -> World:
     """Wire the adapters of one prefix; nothing is opened or started yet."""
-    from lago_sdk.adapters import ova
+    from lago_sdk.adapters import ova, relays
     from lago_sdk.adapters.http import download
     from lago_sdk.adapters.leases import FileSubnetLeases
+    from lago_sdk.adapters.outside import dial_outside
     from lago_sdk.adapters.qemu_img import QemuImg
     from lago_sdk.adapters.seed_iso import SeedIso
 
     host = _create_host(layout, uuid=uuid, record=record, config=config)
+    has_kvm = _has_kvm_for_appliances(record)
     templates = _open_templates(layout, uuid=uuid, config=config, observer=observer)
 
     def dial(address: str, port: int, timeout: float) -> socket.socket:
@@ -80,13 +84,14 @@ def connect(
     def open_guest(target: SSHTarget) -> Guest:
         from lago_sdk.adapters.ssh import SSHGuest
 
-        return SSHGuest(target, dial)
+        return SSHGuest(target, dial_outside if target.is_outside else dial)
 
     return World(
         config=config,
         host=host,
         images=QemuImg(),
-        builders=_create_builders(record),
+        disks=_create_disks(has_kvm=has_kvm),
+        builders=_create_builders(has_kvm=has_kvm),
         archives=ova,
         download=download,
         seeds=SeedIso(),
@@ -97,6 +102,9 @@ def connect(
         keys=local_keys(),
         clock=local_clock(),
         open_guest=open_guest,
+        dial_outside=dial_outside,
+        relays=relays,
+        plugins=open_plugins(config, observer),
         observe=observer,
         find_missing=lambda: _find_missing(record),
         find_barrier=lambda path: _find_barrier(path, record),
@@ -104,6 +112,13 @@ def connect(
         proxy=local_proxy(),
         cpus=os.cpu_count() or 1,
     )
+
+
+def open_plugins(config: Config, observer: Observer) -> InstalledPlugins:
+    """Return the plugins that are installed; what is wrong with them is told to *observer*."""
+    from lago_sdk.adapters.plugins import InstalledPlugins
+
+    return InstalledPlugins(log_dir=config.state_dir, observer=observer)
 
 
 def open_store(config: Config) -> TemplateStore:
@@ -167,16 +182,26 @@ def local_proxy() -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", found.origin)
 
 
-def _create_builders(record: PrefixRecord) -> dict[str, ImageBuilder]:
-    from lago_sdk.adapters.cpu import find_accel
+def _create_builders(*, has_kvm: bool) -> dict[str, ImageBuilder]:
     from lago_sdk.adapters.virt_customize import VirtCustomize
+
+    return {"virt-customize": VirtCustomize(dict(os.environ), has_kvm=has_kvm)}
+
+
+def _create_disks(*, has_kvm: bool) -> OfflineDisks:
+    from lago_sdk.adapters.offline import Guestfs, LocalDisks
+
+    return LocalDisks(Guestfs(dict(os.environ), has_kvm=has_kvm))
+
+
+def _has_kvm_for_appliances(record: PrefixRecord) -> bool:
+    """Appliances run here, whatever machine the prefix is on, and even if it insists on KVM."""
+    from lago_sdk.adapters.cpu import find_accel
     from lago_sdk.config import AccelChoice
     from lago_sdk.plan.facts import Accel
 
-    # Appliances run here, whatever machine the prefix is on, and whether or not it insists on KVM.
     choice = AccelChoice.TCG if record.accel == AccelChoice.TCG.value else AccelChoice.AUTO
-    has_kvm = find_accel(choice)[0] is Accel.KVM
-    return {"virt-customize": VirtCustomize(dict(os.environ), has_kvm=has_kvm)}
+    return find_accel(choice)[0] is Accel.KVM
 
 
 def _find_missing(record: PrefixRecord) -> Mapping[Feature, str]:

@@ -22,6 +22,7 @@
     │   ├── AgentError             its guest agent is not there, hangs or refuses
     │   ├── ConsoleError           its serial console is busy, or nobody there obeys
     │   ├── VMNotFoundError        no such VM; names those there are
+    │   ├── PathNotFoundError      its guest lacks files that were asked for; names them
     │   ├── VMNotRunningError      the operation needs a running VM
     │   ├── DeployError            a deploy script failed; carries its exit code and output
     │   └── ServiceError           a service in the guest is missing, or failed
@@ -30,6 +31,7 @@
     │   └── SnapshotExistsError    the name is taken
     ├── NetNotFoundError           no such net; names those there are
     ├── NetInUseError              a net is not stopped: VMs that run use it; names them
+    ├── CaptureError               packets cannot be captured; says why not
     ├── CommandError               a command in a guest exited non-zero (CommandResult.check)
     ├── SSHError                   ssh to a guest failed for good
     │   └── HostKeyChangedError    the guest's key is not the pinned one
@@ -202,6 +204,20 @@ class VMNotFoundError(VMError):
     """The prefix has no VM of that name."""
 
 
+class PathNotFoundError(VMError):
+    """A guest does not have files or directories that were asked for.
+
+    Attributes:
+        vm: The VM's name.
+        paths: What it does not have.
+    """
+
+    def __init__(self, vm: str, paths: Sequence[str]) -> None:
+        self.paths = tuple(paths)
+        named = ", ".join(repr(path) for path in self.paths)
+        super().__init__(vm, f"{vm!r} does not have {named}")
+
+
 class VMNotRunningError(VMError):
     """The operation needs a running VM, and this one is not."""
 
@@ -261,6 +277,10 @@ class NetInUseError(LagoError):
         self.vms = tuple(vms)
         message = f"the net {net!r} is not stopped: {', '.join(vms)} would lose it"
         super().__init__(message, hint=f"stop them first: lagoctl stop {' '.join(vms)}")
+
+
+class CaptureError(LagoError):
+    """Packets cannot be captured: no such device, no permission, a filter that makes no sense."""
 
 
 class CommandError(LagoError):

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from lago_sdk.errors import VMNotFoundError, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lago_sdk.plan.models import NetPlan
     from lago_sdk.prefix import Prefix
+    from lago_sdk.service.capture import Capture, Target
     from lago_sdk.spec.net import NetSpec
     from lago_sdk.state import NetState
 
@@ -98,6 +99,46 @@ class Net:
             NetInUseError: VMs that run are plugged into it; names them.
         """
         self._prefix.stop_net(self.name)
+
+    def capture(
+        self,
+        path: Target,
+        *,
+        filter: str | Sequence[str] | None = None,  # noqa: A002 - the word of all such tools
+        count: int | None = None,
+        duration: float | None = None,
+        snaplen: int = 262_144,
+    ) -> Capture:
+        """Begin to capture the packets on it, into a pcap file.
+
+        ::
+
+            with net.capture("web.pcap", filter="tcp port 80"):
+                prefix.vms["web"].ssh("systemctl restart nginx")
+
+        Args:
+            path: The file, made or overwritten; or an open binary one, which stays open.
+            filter: In the language of pcap-filter(7), which tcpdump compiles; everything when
+                ``None``. Its ``vlan`` finds nothing: tags are put in after the filter.
+            count: End after so many packets.
+            duration: End after so many seconds.
+            snaplen: Bytes of a packet that are kept at most; whole ones as a rule.
+
+        Returns:
+            The capture: a context manager that ends with the block; or call its ``stop``.
+
+        Raises:
+            CaptureError: The net is down, the filter makes no sense, the file cannot be written,
+                or we may not: on the system host only root may.
+            MissingToolError: There is a filter, and no tcpdump.
+        """
+        from lago_sdk.service.capture import CaptureLimits, capture_net
+
+        limits = CaptureLimits(count=count, duration=duration)
+        context = self._prefix.context
+        return capture_net(
+            self._plan, context, path, words=filter, limits=limits, snaplen=snaplen
+        )
 
     def resolve(self, name: str) -> str:
         """Return the address of *name* on this net.

@@ -28,15 +28,17 @@ if TYPE_CHECKING:
 
     from lago_sdk.config import Config
     from lago_sdk.events import Observer
-    from lago_sdk.plan.models import Plan
+    from lago_sdk.plan.models import Plan, VMPlan
     from lago_sdk.ports import Guest
     from lago_sdk.render.ansible import InventoryFormat
+    from lago_sdk.service.collect import CollectReport
     from lago_sdk.service.context import PrefixContext
     from lago_sdk.service.deploy import DeployReport
     from lago_sdk.service.snapshots.model import RevertReport, Snapshot, SnapshotReport
     from lago_sdk.service.start import StartReport
     from lago_sdk.service.status import Observation, PrefixStatus
     from lago_sdk.service.store import PrefixRecord, PrefixStore
+    from lago_sdk.service.usage import VMLoad, VMUsage
     from lago_sdk.service.world import World
     from lago_sdk.spec.prefix import PrefixSpec
     from lago_sdk.state import NetState, VMState
@@ -298,7 +300,16 @@ class Prefix:
     @cached_property
     def vms(self) -> Mapping[str, VM]:
         """Its VMs by name, in the order of the init file."""
-        return NamedMapping({vm.name: VM(self, vm) for vm in self.plan.vms}, self.plan.get_vm)
+        return NamedMapping({vm.name: self._make_vm(vm) for vm in self.plan.vms}, self.plan.get_vm)
+
+    def _make_vm(self, plan: VMPlan) -> VM:
+        """Return a handle of the type that the spec names; a plain one where nobody knows that."""
+        kind = plan.spec.vm_type
+        if kind in {None, "default"}:
+            return VM(self, plan)
+        from lago_sdk.service.vm_types import find_vm_type
+
+        return find_vm_type(self, plan, VM, self._world) or VM(self, plan)
 
     @cached_property
     def nets(self) -> Mapping[str, Net]:
@@ -496,6 +507,46 @@ class Prefix:
 
         return deploy_vms(self.context, list_names(vms), timeout=timeout)
 
+    def collect_artifacts(
+        self,
+        output_dir: str | os.PathLike[str],
+        vms: str | Iterable[str] | None = None,
+        *,
+        ignore_missing: bool = True,
+        timeout: float | None = 600.0,
+    ) -> CollectReport:
+        """Fetch the ``artifacts`` of VMs (all for ``None``) into directories called like the VMs.
+
+        They come over ssh from guests that run, and from their disks, which are only read, from
+        those that are off. A ``/`` in a path is a ``_`` in its name here. VMs are collected from at
+        the same time; what fails with one is in the report, and does not keep the others.
+
+        Args:
+            output_dir: Where to; what is there already is put aside, as ``<name>.<time>``.
+            vms: Names of VMs.
+            ignore_missing: Only tell of paths that a guest lacks.
+            timeout: Seconds that a guest may take to send everything; ``None`` waits for ever.
+
+        Returns:
+            What came from where; its ``check()`` raises where something failed.
+
+        Raises:
+            VMNotFoundError: There is no VM of one of the names.
+            LagoError: The output cannot go there; nothing was collected.
+            PathNotFoundError: Paths are missing, and not ignored; all else was collected.
+            ExceptionGroup: That and other failures of several VMs, where missing paths are not
+                ignored.
+        """
+        from lago_sdk.service.collect import collect
+
+        return collect(
+            self.context,
+            list_names(vms),
+            Path(output_dir),
+            ignore_missing=ignore_missing,
+            timeout=timeout,
+        )
+
     def destroy(self) -> None:
         """Remove the prefix for good: VMs, nets, host, leases and files. Idempotent."""
         from lago_sdk.workdir import Workdir
@@ -530,11 +581,44 @@ class Prefix:
             self.plan,
             path=str(self.path),
             name=self.name,
-            host=self._world.host,
+            world=self._world,
             host_name=self.record.host,
             is_complete=self.is_complete,
             snapshots=self.snapshots.values(),
         )
+
+    def usage(self, vms: str | Iterable[str] | None = None) -> tuple[VMUsage, ...]:
+        """Return what VMs (all for ``None``) have used since they were started.
+
+        One bulk call to libvirt; VMs of other providers are left out.
+
+        Raises:
+            VMNotFoundError: There is no VM of one of the names.
+            HostError: The host's libvirtd does not answer.
+        """
+        from lago_sdk.service.select import select_vms
+        from lago_sdk.service.usage import read_usage
+
+        return read_usage(self.context, select_vms(self.plan, list_names(vms)))
+
+    def watch_usage(
+        self, interval: float = 1.0, vms: str | Iterable[str] | None = None
+    ) -> Iterator[tuple[VMLoad, ...]]:
+        """Tell how much VMs do, over and over: rates between two looks.
+
+        Args:
+            interval: Seconds between two looks; the first rates come after one.
+            vms: Names of VMs; all for ``None``.
+
+        Raises:
+            LagoError: The interval is none.
+            VMNotFoundError: There is no VM of one of the names.
+        """
+        from lago_sdk.service.usage import check_interval, watch_usage
+
+        check_interval(interval)
+        names = list_names(vms)
+        return watch_usage(lambda: self.usage(names), self._world.clock.sleep, interval)
 
     def close(self) -> None:
         """Close all connections; what runs keeps running."""
@@ -769,7 +853,7 @@ class Prefix:
         if found.is_remote:
             from lago_sdk.service.remote import observe_remote
 
-            return observe_remote([found], self._world.host)[found.name].state
+            return observe_remote([found], self._world)[found.name].state
         return self._observe().state(found.name)
 
     def get_net_state(self, net: str) -> NetState:
@@ -825,9 +909,9 @@ class Prefix:
             if not self._layout.uuid.exists():
                 raise PrefixNotFoundError(f"the prefix {str(self.path)!r} is gone")
             if mends and has_pending(self._layout):
-                from lago_sdk.service.snapshots.repair import repair
+                from lago_sdk.service.snapshots.repair import repair, try_to_repair
 
-                repair(self.context)
+                (repair if snapshots else try_to_repair)(self.context)
             if not snapshots:
                 note_change(self._layout)
             yield

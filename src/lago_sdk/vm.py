@@ -621,6 +621,23 @@ class VM:
             lambda context: detach_nic(self._plan, index, context, timeout=timeout),
         )
 
+    def set_vcpus(self, count: int) -> None:
+        """Give it so many virtual CPUs: at once where it runs, and from then on.
+
+        A guest may have to be told to use one (``/sys/devices/system/cpu/cpu<N>/online``).
+
+        Args:
+            count: Up to ``max-vcpu`` of the spec.
+
+        Raises:
+            VMError: It has no places for so many, or the guest does not let go of one.
+        """
+        from lago_sdk.service.hot_cpus import set_vcpus
+
+        self._prefix.replan(
+            "set virtual CPUs", lambda context: set_vcpus(self._plan, count, context)
+        )
+
     def set_link(self, index: int, *, is_up: bool) -> None:
         """Pull the cable of the nic ``eth<index>``, or plug it in, until the VM's next start.
 

@@ -20,13 +20,20 @@ _SHARE_SERVERS = tuple(
     Path(directory, "virtiofsd")
     for directory in ("/usr/lib/qemu", "/usr/libexec", "/usr/libexec/qemu")
 )
+_SPICE_MODULES = (
+    "lib/qemu/ui-spice-core.so",
+    "lib/*/qemu/ui-spice-core.so",
+    "lib64/qemu*/ui-spice-core.so",
+)
+"""All distributions that build SPICE at all build it as a module."""
 _PACKAGES = {
     Feature.EFI: "ovmf",
     Feature.SECURE_BOOT: "ovmf",
     Feature.TPM: "swtpm swtpm-tools",
     Feature.SHARES: "qemu-system-common virtiofsd",
+    Feature.SPICE: "qemu-system-modules-spice",
 }
-"""Debian packages of each."""
+"""Debian packages of each; SPICE is in qemu-system-common up to Debian 12."""
 
 
 def find_missing() -> Mapping[Feature, str]:
@@ -37,6 +44,7 @@ def find_missing() -> Mapping[Feature, str]:
         Feature.SECURE_BOOT: any("secure-boot" in features for features in firmware),
         Feature.TPM: all(find_tool(name) for name in ("swtpm", "swtpm_setup")),
         Feature.SHARES: any(path.exists() for path in _SHARE_SERVERS),
+        Feature.SPICE: any(any(Path("/usr").glob(pattern)) for pattern in _SPICE_MODULES),
     }
     return {feature: _PACKAGES[feature] for feature, is_there in has.items() if not is_there}
 

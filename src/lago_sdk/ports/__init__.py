@@ -11,15 +11,34 @@ from lago_sdk.ports.agent import Agents, AgentState
 from lago_sdk.ports.consoles import Consoles, ConsoleStream
 from lago_sdk.ports.devices import Devices
 from lago_sdk.ports.domains import DomainInfo, Domains
+from lago_sdk.ports.extraction import Extraction, Skipped
 from lago_sdk.ports.guest import Guest, GuestStream, Readable, SSHTarget
-from lago_sdk.ports.host import Host, HostKind
+from lago_sdk.ports.host import Dial, Host, HostKind
 from lago_sdk.ports.hypervisor import Hypervisor
 from lago_sdk.ports.images import Archives, Download, ImageBuilder, ImageTool, Templates
+from lago_sdk.ports.machines import Machine, VMProvider
 from lago_sdk.ports.networks import DhcpLease, Networks
+from lago_sdk.ports.offline import (
+    EntryKind,
+    OfflineDirectory,
+    OfflineDisks,
+    OfflineEntry,
+    OfflineFile,
+    OfflineFS,
+    OfflineLink,
+    OfflineNode,
+)
+from lago_sdk.ports.packets import Packet, PacketTap
+from lago_sdk.ports.plugins import BUILT_IN, PluginInfo, PluginKind, Plugins
+from lago_sdk.ports.relays import Address, Relay, Relays
+from lago_sdk.ports.screens import DisplayServer, Picture, Screens
 from lago_sdk.ports.services import RunInGuest, ServiceAction, ServiceProvider
+from lago_sdk.ports.statistics import DomainStatistics, Statistics
 from lago_sdk.ports.tools import Barrier, Clock, Feature, Files, KeyTool, SeedTool, SubnetLeases
 
 __all__ = [
+    "BUILT_IN",
+    "Address",
     "AgentState",
     "Agents",
     "Archives",
@@ -29,9 +48,14 @@ __all__ = [
     "Consoles",
     "Devices",
     "DhcpLease",
+    "Dial",
+    "DisplayServer",
     "DomainInfo",
+    "DomainStatistics",
     "Domains",
     "Download",
+    "EntryKind",
+    "Extraction",
     "Feature",
     "Files",
     "Guest",
@@ -42,13 +66,33 @@ __all__ = [
     "ImageBuilder",
     "ImageTool",
     "KeyTool",
+    "Machine",
     "Networks",
+    "OfflineDirectory",
+    "OfflineDisks",
+    "OfflineEntry",
+    "OfflineFS",
+    "OfflineFile",
+    "OfflineLink",
+    "OfflineNode",
+    "Packet",
+    "PacketTap",
+    "Picture",
+    "PluginInfo",
+    "PluginKind",
+    "Plugins",
     "Readable",
+    "Relay",
+    "Relays",
     "RunInGuest",
     "SSHTarget",
+    "Screens",
     "SeedTool",
     "ServiceAction",
     "ServiceProvider",
+    "Skipped",
+    "Statistics",
     "SubnetLeases",
     "Templates",
+    "VMProvider",
 ]

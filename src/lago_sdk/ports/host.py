@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from lago_sdk.plan.facts import HostFacts, Taken
     from lago_sdk.ports.hypervisor import Hypervisor
+    from lago_sdk.ports.packets import PacketTap
     from lago_sdk.results import CommandResult
 
 
@@ -20,6 +21,17 @@ class HostKind(enum.Enum):
     PRIVATE = "private"
     SYSTEM = "system"
     REMOTE = "remote"
+
+
+class Dial(Protocol):
+    """Connects to an address."""
+
+    def __call__(self, address: str, port: int, timeout: float, /) -> socket.socket:
+        """Return a socket connected to *address* within *timeout* seconds.
+
+        Raises:
+            OSError: As ``socket.create_connection``.
+        """
 
 
 class Host(Protocol):
@@ -83,6 +95,20 @@ class Host(Protocol):
         Raises:
             MissingToolError: The program is not installed.
             ToolError: No end within *timeout* seconds.
+        """
+
+    def open_tap(self, device: str, *, words: Sequence[str] = (), snaplen: int) -> PacketTap:
+        """Listen on a network device of the prefix's networks, from now on.
+
+        Args:
+            device: A bridge, or the device behind a nic.
+            words: A filter in the language of pcap-filter(7); everything when empty.
+            snaplen: Bytes of a packet that are kept at most.
+
+        Raises:
+            CaptureError: There is no such device, the filter makes no sense, or we may not.
+            HostError: The host is not up.
+            MissingToolError: There is a filter, and nothing that compiles it.
         """
 
     def close(self) -> None:

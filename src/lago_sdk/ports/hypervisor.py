@@ -9,10 +9,14 @@ from lago_sdk.ports.consoles import Consoles
 from lago_sdk.ports.devices import Devices
 from lago_sdk.ports.domains import Domains
 from lago_sdk.ports.networks import Networks
+from lago_sdk.ports.screens import Screens
 from lago_sdk.ports.snapshots import States
+from lago_sdk.ports.statistics import Statistics
 
 
-class Hypervisor(Agents, Consoles, Devices, Domains, Networks, States, Protocol):
+class Hypervisor(
+    Agents, Consoles, Devices, Domains, Networks, Screens, States, Statistics, Protocol
+):
     """An open connection to libvirtd. Names of domains and networks are those of the plan."""
 
     def version(self) -> int:

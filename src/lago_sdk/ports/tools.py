@@ -20,6 +20,7 @@ class Feature(enum.Enum):
     SECURE_BOOT = "UEFI firmware with Secure Boot"
     TPM = "an emulator of TPMs"
     SHARES = "a server of shared directories"
+    SPICE = "QEMU's SPICE server"
 
 
 @attrs.frozen(kw_only=True)

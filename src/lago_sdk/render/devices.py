@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 from lago_sdk.errors import VMError
 from lago_sdk.render.elements import add, write
 from lago_sdk.render.network import STANDARD_MTU
-from lago_sdk.spec.vm import BootDevice, ConsoleType, VideoModel
+from lago_sdk.spec.vm import BootDevice, ConsoleType, GraphicsType, VideoModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,6 +82,26 @@ def add_agent_channel(devices: ET.Element) -> None:
 def add_video(devices: ET.Element, model: VideoModel) -> None:
     """Add a display; it opens no port, and screenshots see it."""
     add(add(devices, "video"), "model", {"type": model.value})
+
+
+def add_graphics(devices: ET.Element, vm: VMPlan, password: str | None) -> None:
+    """Serve the display on the host's loopback, where the spec asks for it.
+
+    Raises:
+        VMError: There is no password: nobody may serve a display without one.
+    """
+    kind = vm.spec.graphics
+    if kind is GraphicsType.NONE:
+        return
+    if not password:
+        raise VMError(vm.name, f"the display of {vm.name!r} is not served without a password")
+    address = {"type": kind.value, "autoport": "yes", "passwd": password}
+    graphics = add(devices, "graphics", address)
+    add(graphics, "listen", {"type": "address", "address": "127.0.0.1"})
+    # The pointer is where the viewer's is; the machine has no USB for the usual tablet.
+    add(devices, "input", {"type": "tablet", "bus": "virtio"})
+    # Else SPICE brings a sound backend, which may not be installed.
+    add(devices, "audio", {"id": "1", "type": "none"})
 
 
 def add_small_devices(devices: ET.Element) -> None:

@@ -8,12 +8,13 @@ from xml.etree import ElementTree as ET
 
 from lago_sdk.plan.facts import Accel
 from lago_sdk.render import devices as dev
-from lago_sdk.render.cpu import render_cpu
+from lago_sdk.render.cpu import count_vcpu_places, render_cpu
 from lago_sdk.render.disks import Drive, add_drive, add_scsi_controllers, list_drives
 from lago_sdk.render.elements import add, write
 from lago_sdk.render.extra import merge_extra
 from lago_sdk.render.tags import Tag, add_tag
-from lago_sdk.spec.vm import BootDevice, Firmware
+from lago_sdk.spec.disk import DiskBus
+from lago_sdk.spec.vm import BootDevice, Firmware, GraphicsType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from lago_sdk.plan.models import NetPlan, VMPlan
 
 _MACHINE = "q35"
+SPARE_SLOTS = 4
+"""Disks and nics that a VM with PCI Express takes while it runs."""
+_SMALL_DEVICES = 2
+"""The channels to agent and console, and the source of entropy."""
 _BOOT = (BootDevice.DISK, BootDevice.CDROM)
 """Without a wish: an empty disk lets an installer's medium boot."""
 
@@ -33,6 +38,7 @@ def render_domain(
     facts: HostFacts,
     root: str,
     prefix_uuid: str,
+    display_password: str | None = None,
 ) -> str:
     """Return the XML of the libvirt domain of *vm*.
 
@@ -42,6 +48,7 @@ def render_domain(
         facts: The host it shall run on.
         root: The prefix directory, absolute; relative paths of the plan start there.
         prefix_uuid: The prefix's uuid, 32 hex digits.
+        display_password: What guards the display of a VM that has it served.
 
     Raises:
         VMError: The VM asks for something that this host cannot do or XML cannot say.
@@ -55,13 +62,20 @@ def render_domain(
     add(domain, "memory", {"unit": "MiB"}, text=str(vm.spec.memory))
     if vm.spec.shares:
         _add_shared_memory(domain)
-    add(domain, "vcpu", text=str(vm.spec.vcpu))
+    _add_vcpu(domain, vm)
     _add_os(domain, vm, facts, machine, base)
     _add_behaviour(domain, vm, facts)
-    _add_devices(domain, vm, nets=nets, facts=facts, machine=machine, root=base)
+    devices = _add_devices(domain, vm, nets=nets, facts=facts, machine=machine, root=base)
+    dev.add_graphics(devices, vm, display_password)
     if vm.spec.xml is not None:
         merge_extra(domain, vm.spec.xml, vm=vm.name)
     return write(domain)
+
+
+def _add_vcpu(domain: ET.Element, vm: VMPlan) -> None:
+    places = count_vcpu_places(vm)
+    has_spare = places > vm.spec.vcpu
+    add(domain, "vcpu", {"current": str(vm.spec.vcpu)} if has_spare else {}, text=str(places))
 
 
 def _add_shared_memory(domain: ET.Element) -> None:
@@ -116,7 +130,7 @@ def _add_devices(
     facts: HostFacts,
     machine: str,
     root: PurePosixPath,
-) -> None:
+) -> ET.Element:
     drives = list_drives(vm, root, machine)
     orders = _plan_boot(vm, drives)
     devices = add(domain, "devices")
@@ -125,6 +139,8 @@ def _add_devices(
         kind = BootDevice.CDROM if drive.read_only else BootDevice.DISK
         add_drive(devices, drive, boot_order=orders.get((kind, index)))
     add(devices, "controller", {"type": "usb", "model": "none"})
+    if "q35" in machine:
+        _add_slots(devices, vm, drives)
     add_scsi_controllers(devices, drives)
     for share in vm.spec.shares:
         dev.add_share(devices, vm, share, facts, root)
@@ -135,6 +151,19 @@ def _add_devices(
         dev.add_tpm(devices)
     dev.add_video(devices, vm.spec.video)
     dev.add_small_devices(devices)
+    return devices
+
+
+def _add_slots(devices: ET.Element, vm: VMPlan, drives: Sequence[Drive]) -> None:
+    """Add PCI Express ports: one for each device of the VM, and some for what comes later."""
+    on_virtio = sum(drive.bus is DiskBus.VIRTIO for drive in drives)
+    has_scsi = any(drive.bus is DiskBus.SCSI for drive in drives)
+    count = on_virtio + has_scsi + len(vm.nics) + len(vm.spec.shares) + _SMALL_DEVICES
+    count += vm.spec.graphics is not GraphicsType.NONE  # its pointer
+    add(devices, "controller", {"type": "pci", "index": "0", "model": "pcie-root"})
+    for index in range(1, count + SPARE_SLOTS + 1):
+        port = {"type": "pci", "index": str(index), "model": "pcie-root-port"}
+        add(devices, "controller", port)
 
 
 def _plan_boot(vm: VMPlan, drives: Sequence[Drive]) -> dict[tuple[BootDevice, int], int]:

@@ -50,6 +50,8 @@ def clean_machine(xml: str) -> str:
     for name in ("resource", "seclabel"):
         for element in root.findall(name):
             root.remove(element)
+    for graphics in root.iterfind("devices/graphics[@autoport='yes']"):
+        graphics.attrib.pop("port", None)  # chosen anew at each start
     for parent in root.iter():
         for element in parent.findall(_CHAIN):
             parent.remove(element)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lago_sdk.errors import HostError
-from lago_sdk.plan.models import REMOTE_PROVIDER
+from lago_sdk.plan.models import is_remote
 from lago_sdk.ports import Feature, HostKind
-from lago_sdk.spec.vm import Firmware
+from lago_sdk.spec.vm import Firmware, GraphicsType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +21,7 @@ _KEYS = {
     Feature.SECURE_BOOT: "secure-boot",
     Feature.TPM: "tpm",
     Feature.SHARES: "shares",
+    Feature.SPICE: "graphics: spice",
 }
 """The keys of the init file that ask for each."""
 
@@ -32,6 +33,7 @@ def list_features(vm: VMSpec) -> tuple[Feature, ...]:
         Feature.SECURE_BOOT: vm.firmware is Firmware.EFI and vm.secure_boot,
         Feature.TPM: vm.tpm,
         Feature.SHARES: bool(vm.shares),
+        Feature.SPICE: vm.graphics is GraphicsType.SPICE,
     }
     return tuple(feature for feature, is_asked in asked.items() if is_asked)
 
@@ -52,7 +54,7 @@ def check_features(
     asked = [
         (vm, feature)
         for vm in vms
-        if vm.vm_provider != REMOTE_PROVIDER
+        if not is_remote(vm)
         for feature in list_features(vm)
     ]
     missing = find_missing() if asked else {}

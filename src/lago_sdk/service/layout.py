@@ -100,6 +100,11 @@ class PrefixLayout:
         return self.path / "service-providers.json"
 
     @property
+    def display_passwords(self) -> Path:
+        """Passwords of the display servers, a file for each VM that has one."""
+        return self.path / "display-passwords"
+
+    @property
     def scripts(self) -> Path:
         """Copies of the deploy scripts."""
         return self.path / "scripts"

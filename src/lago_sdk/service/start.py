@@ -15,10 +15,12 @@ import attrs
 from lago_sdk.events import Note, stage
 from lago_sdk.ports import HostKind
 from lago_sdk.render.domain import render_domain
+from lago_sdk.service.displays import provide_password
 from lago_sdk.service.features import check_features
 from lago_sdk.service.nets import create_nets
 from lago_sdk.service.parallel import Cancellation, count_boots, run_parallel
 from lago_sdk.service.reach import answers_ssh, boot_timeout, wait_for_ssh
+from lago_sdk.service.remote import get_provider
 from lago_sdk.service.select import select_nets, select_vms
 from lago_sdk.service.ssh_config import try_write_ssh_config
 from lago_sdk.service.states import describe_state, find_remedy, is_standing
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from lago_sdk.plan.facts import HostFacts
     from lago_sdk.plan.models import NetPlan, VMPlan
+    from lago_sdk.ports import VMProvider
     from lago_sdk.service.context import PrefixContext
     from lago_sdk.service.status import Observation
 
@@ -114,7 +117,8 @@ class Starter:
         check_features((vm.spec for vm in vms), self._world.find_missing)
         # By now the prefix, or our interpreter, may lie elsewhere.
         try_write_ssh_config(self._plan, layout=self._layout, world=self._world)
-        self._start_host()
+        if nets or any(not vm.is_remote for vm in vms):
+            self._start_host()
         seen = observe(self._plan, self._world.host)
         missing_nets = [net for net in nets if not seen.nets[net.name].is_active]
         stopped = {vm.name for vm in vms if not vm.is_remote and not seen.is_active(vm.name)}
@@ -123,11 +127,15 @@ class Starter:
         create_nets(missing_nets, self._context, self._undo)
         self._tell_paused(paused, seen)
         facts = self._world.host.facts()
+        answering: set[str] = set()
 
         def start_vm(vm: VMPlan) -> None:
-            if vm.name in stopped:
+            if vm.is_remote and self._start_machine(vm):
+                stopped.add(vm.name)
+            elif vm.name in stopped:
                 self._create_domain(vm, facts, is_known=vm.name in seen.domains)
-            self._wait_for(vm, is_new=vm.name in stopped)
+            if self._wait_for(vm, is_new=vm.is_remote or vm.name in stopped):
+                answering.add(vm.name)
 
         run_parallel(
             start_vm,
@@ -137,9 +145,11 @@ class Starter:
             cancellation=self._cancellation,
         )
         names = tuple(vm.name for vm in vms)
+        # Of a machine that is elsewhere, and that was not waited for, nobody knows.
+        ran = {vm.name for vm in vms if not vm.is_remote} | answering
         return StartReport(
             started=tuple(name for name in names if name in stopped),
-            already_running=tuple(name for name in names if name not in stopped | paused),
+            already_running=tuple(name for name in names if name in ran - stopped - paused),
             paused=tuple(name for name in names if name in paused),
             started_nets=tuple(net.name for net in missing_nets),
             seconds=0.0,
@@ -182,6 +192,7 @@ class Starter:
                 facts=facts,
                 root=str(self._layout.path),
                 prefix_uuid=self._plan.uuid,
+                display_password=provide_password(vm, self._layout, self._world.files),
             )
             # A definition that was there before us, and what libvirt keeps with it, stays.
             undo = hypervisor.end_domain if is_known else hypervisor.remove_domain
@@ -190,10 +201,24 @@ class Starter:
             keep_console_log(self._layout.path / vm.console_log)
             hypervisor.create_domain(xml)
 
-    def _wait_for(self, vm: VMPlan, *, is_new: bool) -> None:
+    def _start_machine(self, vm: VMPlan) -> bool:
+        """Have the provider of a machine that is elsewhere power it on, where it can."""
+        self._cancellation.check()
+        provider = get_provider(vm, self._world)
+        if not provider.has_power:
+            return False
+        with stage(self._world.observe, "start", vm.name), self._journal.step("start", vm.name):
+            was_off = provider.start(vm)
+        if was_off:
+            self._undo.append(partial(_stop, vm, provider))
+            self._undo.append(partial(self._guests.forget, [vm.name]))
+        return was_off
+
+    def _wait_for(self, vm: VMPlan, *, is_new: bool) -> bool:
+        """Wait until ssh answers, where it ever will; returns whether it does."""
         self._cancellation.check()
         if not self._is_waiting or not answers_ssh(vm):
-            return
+            return False
         # Of those that ran before, only what is wrong is worth telling.
         telling = stage(self._world.observe, "wait for ssh", vm.name) if is_new else nullcontext()
         with telling:
@@ -203,6 +228,7 @@ class Starter:
                 timeout=boot_timeout(vm, self._world.config),
                 give_up=self._cancellation.check,
             )
+        return True
 
     def _take_back(self) -> None:
         """Undo what this start did; an undo that fails is told, and the others still run."""
@@ -214,6 +240,10 @@ class Starter:
                 except Exception as error:  # noqa: BLE001 - the others must be undone as well
                     text = f"not everything could be taken back: {error}; destroy removes the rest"
                     self._world.observe(Note(message=text, warning=True))
+
+
+def _stop(vm: VMPlan, provider: VMProvider) -> None:
+    provider.stop(vm)
 
 
 def keep_console_log(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -14,6 +15,7 @@ from lago_sdk.ports import (
     Archives,
     Barrier,
     Clock,
+    Dial,
     Download,
     Feature,
     Files,
@@ -22,11 +24,19 @@ from lago_sdk.ports import (
     ImageBuilder,
     ImageTool,
     KeyTool,
+    OfflineDisks,
+    Plugins,
+    Relays,
     SeedTool,
     SSHTarget,
     SubnetLeases,
     Templates,
 )
+
+if TYPE_CHECKING:
+    import socket
+
+    from lago_sdk.plan.models import VMPlan
 
 
 @attrs.frozen(kw_only=True)
@@ -36,6 +46,8 @@ class World:
     config: Config
     host: Host
     images: ImageTool
+    disks: OfflineDisks
+    """Opens disks of VMs that are off."""
     builders: Mapping[str, ImageBuilder]
     """Image builders by the name that ``build`` calls them."""
     archives: Archives
@@ -50,6 +62,12 @@ class World:
     clock: Clock
     open_guest: Callable[[SSHTarget], Guest]
     """Make the (lazy) connection to a guest."""
+    dial_outside: Dial
+    """Connects to an address or host name by this machine's own routes."""
+    relays: Relays
+    """Makes ports of our loopback that lead into the prefix's networks."""
+    plugins: Plugins
+    """What other packages add."""
     observe: Observer
     find_missing: Callable[[], Mapping[Feature, str]]
     """What the host lacks that VMs may ask for, and the packages that bring it."""
@@ -61,3 +79,14 @@ class World:
     """Command by which other programs of this machine reach the networks of a private host."""
     cpus: int
     """Processors of the host; boots under emulation are bounded by it."""
+
+    def dial(self, vm: VMPlan, address: str, port: int, *, timeout: float) -> socket.socket:
+        """Return a socket connected to *vm*: on the prefix's host, or wherever else it is.
+
+        Raises:
+            OSError: As ``socket.create_connection``.
+            HostError: Its host is not up.
+        """
+        if vm.is_remote:
+            return self.dial_outside(address, port, timeout)
+        return self.host.dial(address, port, timeout=timeout)

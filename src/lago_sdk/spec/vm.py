@@ -41,6 +41,14 @@ class VideoModel(enum.Enum):
     QXL = "qxl"
 
 
+class GraphicsType(enum.Enum):
+    """Protocol by which somebody can sit at the display."""
+
+    NONE = "none"
+    VNC = "vnc"
+    SPICE = "spice"
+
+
 class ConsoleType(enum.Enum):
     """Text console of the machine."""
 
@@ -90,6 +98,14 @@ class VMSpec:
         ),
     )
     vcpu: int = attrs.field(default=2, metadata=key("vcpu", "Number of virtual CPUs."))
+    max_vcpu: int | None = attrs.field(
+        default=None,
+        metadata=key(
+            "max-vcpu",
+            "Number of virtual CPUs that it can be given while it runs; `vcpu` when absent.",
+            example="4",
+        ),
+    )
     cpu_model: str | None = attrs.field(
         default=None,
         metadata=key(
@@ -155,6 +171,26 @@ class VMSpec:
             lago="Lago always set one; keys are used here unless you set a password",
         ),
     )
+    ssh_host: str | None = attrs.field(
+        default=None,
+        metadata=key(
+            "ssh-host",
+            "With `vm-provider: ssh`: address or host name of the machine, as this machine "
+            "reaches it; the address of its nic on the management net when absent.",
+            example="build7.example.org",
+        ),
+    )
+    ssh_port: int = attrs.field(
+        default=22, metadata=key("ssh-port", "TCP port that its ssh server listens on.")
+    )
+    ssh_key: str | None = attrs.field(
+        default=None,
+        metadata=key(
+            "ssh-key",
+            "Private key to log in with, without a passphrase; the prefix's own when absent.",
+            example="~/.ssh/id_ed25519",
+        ),
+    )
     boot_time_sec: int = attrs.field(
         default=600, metadata=key("boot_time_sec", "How long a boot may take.", unit="seconds")
     )
@@ -214,6 +250,15 @@ class VMSpec:
     )
     video: VideoModel = attrs.field(
         default=VideoModel.VGA, metadata=key("video", "Emulated display.")
+    )
+    graphics: GraphicsType = attrs.field(
+        default=GraphicsType.NONE,
+        metadata=key(
+            "graphics",
+            "Serve the display by this protocol: on the host's loopback only, with a password "
+            "that `lagoctl display` tells.",
+            lago="Lago's first versions served VNC to everybody, without a password",
+        ),
     )
     shares: tuple[ShareSpec, ...] = attrs.field(
         default=(), metadata=key("shares", "Directories of the host for the guest (virtiofs).")

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from lago_sdk.testing.keys import FakeKeys
     from lago_sdk.testing.leases import FakeLeases
     from lago_sdk.testing.media import Build, FakeArchives, FakeBuilder, FakeDownload, FakeSeeds
+    from lago_sdk.testing.offline import FakeDisks
+    from lago_sdk.testing.packets import FakeTap
+    from lago_sdk.testing.plugins import FakeOutside, FakePlugins
+    from lago_sdk.testing.relays import FakeRelay, FakeRelays
     from lago_sdk.testing.world import EventLog, FakeGuests, FakeWorld, make_prefix, make_world
 
 _HOMES = {
@@ -36,6 +40,10 @@ _HOMES = {
     "keys": "FakeKeys",
     "leases": "FakeLeases",
     "media": "Build FakeArchives FakeBuilder FakeDownload FakeSeeds",
+    "offline": "FakeDisks",
+    "plugins": "FakeOutside FakePlugins",
+    "packets": "FakeTap",
+    "relays": "FakeRelay FakeRelays",
     "world": "EventLog FakeGuests FakeWorld make_prefix make_world",
 }
 """Public names by the module they live in."""
@@ -51,6 +59,7 @@ __all__ = [
     "FakeBuilder",
     "FakeClock",
     "FakeConsole",
+    "FakeDisks",
     "FakeDownload",
     "FakeFiles",
     "FakeGuest",
@@ -60,7 +69,12 @@ __all__ = [
     "FakeImages",
     "FakeKeys",
     "FakeLeases",
+    "FakeOutside",
+    "FakePlugins",
+    "FakeRelay",
+    "FakeRelays",
     "FakeSeeds",
+    "FakeTap",
     "FakeTemplates",
     "FakeWorld",
     "make_prefix",

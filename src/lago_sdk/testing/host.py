@@ -10,11 +10,12 @@ from lago_sdk.plan.facts import Accel, HostFacts, Taken
 from lago_sdk.ports import HostKind
 from lago_sdk.results import CommandResult
 from lago_sdk.testing.hypervisor import FakeHypervisor
+from lago_sdk.testing.packets import FakeTap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Step: TypeAlias = Literal["start", "end", "facts", "taken", "hypervisor", "dial", "run"]
+Step: TypeAlias = Literal["start", "end", "facts", "taken", "hypervisor", "dial", "run", "open_tap"]
 """What of a host can fail."""
 
 
@@ -30,6 +31,7 @@ class FakeHost:
         fake_hypervisor: Its hypervisor, reachable for tests whether or not the host is up.
         calls: Methods that were called, in order; questions (`is_up`, `kind`) are left out.
         commands: What `run` was asked, in order.
+        taps: What `open_tap` returned, in order.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class FakeHost:
         self.fake_hypervisor = FakeHypervisor()
         self.calls: list[str] = []
         self.commands: list[tuple[str, ...]] = []
+        self.taps: list[FakeTap] = []
         self._kind = kind
         self._accel = accel
         self._taken = taken or Taken()
@@ -147,6 +150,13 @@ class FakeHost:
         if result is None:
             raise MissingToolError(argv[0])
         return result
+
+    def open_tap(self, device: str, *, words: Sequence[str] = (), snaplen: int) -> FakeTap:
+        """See `Host.open_tap`; tests find the tap in `taps` and let packets pass there."""
+        self._begin("open_tap")
+        tap = FakeTap(device, words=tuple(words), snaplen=snaplen)
+        self.taps.append(tap)
+        return tap
 
     def close(self) -> None:
         """See `Host.close`."""

@@ -13,7 +13,9 @@ from lago_sdk.testing.agents import FakeAgents
 from lago_sdk.testing.consoles import FakeConsoles
 from lago_sdk.testing.devices import FakeDevices
 from lago_sdk.testing.hypervisor_part import DomainRecord, FakePart, NetworkRecord, parse_xml
+from lago_sdk.testing.screens import FakeScreens
 from lago_sdk.testing.states import FakeStates
+from lago_sdk.testing.statistics import FakeStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -194,7 +196,16 @@ class FakeNetworks(FakePart):
             self._networks[network].reserved[mac] = (name, address)
 
 
-class FakeHypervisor(FakeAgents, FakeConsoles, FakeDevices, FakeDomains, FakeNetworks, FakeStates):
+class FakeHypervisor(
+    FakeAgents,
+    FakeConsoles,
+    FakeDevices,
+    FakeDomains,
+    FakeNetworks,
+    FakeScreens,
+    FakeStates,
+    FakeStatistics,
+):
     """A `lago_sdk.ports.Hypervisor` whose domains run nothing; guests obey at once.
 
     Args:

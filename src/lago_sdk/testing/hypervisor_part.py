@@ -15,6 +15,8 @@ from lago_sdk.ports import DhcpLease
 from lago_sdk.state import NetState, VMState
 
 if TYPE_CHECKING:
+    from lago_sdk.ports.screens import Picture
+    from lago_sdk.ports.statistics import DomainStatistics
     from lago_sdk.testing.agents import FakeAgent
     from lago_sdk.testing.consoles import FakeConsole
 
@@ -73,6 +75,8 @@ class FakePart:
         self._deaf: set[str] = set()
         self._agents: dict[str, FakeAgent] = {}
         self._consoles: dict[str, FakeConsole] = {}
+        self._pictures: dict[str, Picture] = {}
+        self._counters: dict[str, DomainStatistics] = {}
         self.calls: list[tuple[str, str]] = []
         self._lock = threading.RLock()
 

@@ -33,6 +33,9 @@ from lago_sdk.testing.images import FakeImages, FakeTemplates
 from lago_sdk.testing.keys import FakeKeys
 from lago_sdk.testing.leases import FakeLeases
 from lago_sdk.testing.media import FakeArchives, FakeBuilder, FakeDownload, FakeSeeds
+from lago_sdk.testing.offline import FakeDisks
+from lago_sdk.testing.plugins import FakeOutside, FakePlugins
+from lago_sdk.testing.relays import FakeRelays
 
 if TYPE_CHECKING:
     import os
@@ -106,6 +109,7 @@ class FakeWorld(World):
 
     host: FakeHost
     images: FakeImages
+    disks: FakeDisks
     builders: Mapping[str, FakeBuilder]
     archives: FakeArchives
     download: FakeDownload
@@ -115,6 +119,9 @@ class FakeWorld(World):
     keys: FakeKeys
     clock: FakeClock
     open_guest: FakeGuests
+    dial_outside: FakeOutside
+    relays: FakeRelays
+    plugins: FakePlugins
     observe: EventLog
 
     @property
@@ -160,6 +167,7 @@ def make_world(
         config=config or Config(lock_timeout=_LOCK_SECONDS),
         host=host or FakeHost(),
         images=FakeImages(store),
+        disks=FakeDisks(),
         builders={"virt-customize": FakeBuilder()},
         archives=FakeArchives(),
         download=FakeDownload(),
@@ -170,6 +178,9 @@ def make_world(
         keys=FakeKeys(),
         clock=FakeClock(),
         open_guest=FakeGuests(),
+        dial_outside=FakeOutside(),
+        relays=FakeRelays(),
+        plugins=FakePlugins(),
         observe=EventLog(),
         find_missing=dict,
         mark_used=store.mark_image,

@@ -17,7 +17,14 @@ def render_all():
     for key, (vm, facts) in VMS.items():
         yield (
             f"domain-{key}.xml",
-            render_domain(vm, nets=NETS_OF_VMS, facts=facts, root=ROOT, prefix_uuid=PREFIX_UUID),
+            render_domain(
+                vm,
+                nets=NETS_OF_VMS,
+                facts=facts,
+                root=ROOT,
+                prefix_uuid=PREFIX_UUID,
+                display_password="secret78",
+            ),
         )
     for key, net in NETS.items():
         yield f"network-{key}.xml", render_network(net, prefix_uuid=PREFIX_UUID)

@@ -160,8 +160,15 @@ def find_status(path: Path) -> Status | None:
         return None
 
 
-def create_socket(path: Path, family: socket.AddressFamily) -> socket.socket:
-    """Make an unconnected TCP socket that belongs to the host's networks.
+def create_socket(
+    path: Path, family: socket.AddressFamily, kind: socket.SocketKind = socket.SOCK_STREAM
+) -> socket.socket:
+    """Make a socket that belongs to the host's networks, neither bound nor connected.
+
+    Args:
+        path: The control socket.
+        family: For example ``AF_INET``.
+        kind: TCP unless something else is wanted.
 
     Raises:
         HostError: The supervisor is not there or could not make it.
@@ -169,7 +176,7 @@ def create_socket(path: Path, family: socket.AddressFamily) -> socket.socket:
     request: dict[str, object] = {
         "do": "socket",
         "family": int(family),
-        "type": int(socket.SOCK_STREAM),
+        "type": int(kind),
         "proto": 0,
     }
     with Connection(path) as connection:

@@ -23,7 +23,7 @@ from lago_sdk.adapters import process
 from lago_sdk.adapters.hosts import checks, control, rundir
 from lago_sdk.adapters.hosts.commands import run_command
 from lago_sdk.adapters.hosts.daemon_files import HostFiles, read_tail
-from lago_sdk.adapters.hosts.supervised import end_processes, find_processes
+from lago_sdk.adapters.hosts.supervised import end_processes, find_processes, is_alive
 from lago_sdk.errors import HostError, LockedError
 from lago_sdk.plan.facts import Accel, HostFacts, Taken
 from lago_sdk.ports import HostKind
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lago_sdk.adapters.libvirt.hypervisor import LibvirtHypervisor
+    from lago_sdk.adapters.packets import SocketTap
     from lago_sdk.config import AccelChoice
     from lago_sdk.results import CommandResult
 
@@ -107,10 +108,7 @@ class PrivateHost:
         """
         if self._find_status() is not None:
             return False
-        pidfds = find_processes(self._files.record, pid=None)
-        for pidfd in pidfds:
-            os.close(pidfd)
-        return not pidfds
+        return not is_alive(self._files.record)
 
     def start(self) -> None:
         """Bring it up, or wait for whoever is bringing it up; nothing happens when it is up.
@@ -244,6 +242,25 @@ class PrivateHost:
         program = process.get_tool(argv[0])
         rundir.find_safe(self._run_dir)
         return run_command(self._control, argv, program=program, env=os.environ, timeout=timeout)
+
+    def open_tap(self, device: str, *, words: Sequence[str] = (), snaplen: int) -> SocketTap:
+        """Listen on a network device of the host's networks.
+
+        Args:
+            device: Its name.
+            words: A filter in the language of pcap-filter(7).
+            snaplen: Bytes of a packet that are kept at most.
+
+        Raises:
+            CaptureError: There is no such device, or the filter makes no sense.
+            HostError: The host is not up.
+            MissingToolError: There is a filter, and no tcpdump, which compiles it.
+        """
+        from lago_sdk.adapters.packets import SocketTap
+
+        rundir.find_safe(self._run_dir)
+        raw = control.create_socket(self._control, socket.AF_PACKET, socket.SOCK_RAW)
+        return SocketTap(raw, device, words=words, snaplen=snaplen)
 
     # ------------------------------------------------------------------ inside
 

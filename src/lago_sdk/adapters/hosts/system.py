@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from lago_sdk.adapters import process
 from lago_sdk.adapters.hosts import checks
 from lago_sdk.adapters.hosts.findings import Finding
-from lago_sdk.errors import HostError, HypervisorError
+from lago_sdk.errors import CaptureError, HostError, HypervisorError
 from lago_sdk.plan.facts import HostFacts, Taken
 from lago_sdk.ports import HostKind
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from lago_sdk.adapters.libvirt.hypervisor import LibvirtHypervisor
+    from lago_sdk.adapters.packets import SocketTap
     from lago_sdk.config import AccelChoice
     from lago_sdk.results import CommandResult
 
@@ -170,6 +171,31 @@ class SystemHost:
             ToolError: No end within *timeout* seconds.
         """
         return process.run(argv, timeout=timeout, cwd="/", check=False)
+
+    def open_tap(self, device: str, *, words: Sequence[str] = (), snaplen: int) -> SocketTap:
+        """Listen on a network device of the machine; that needs to be root.
+
+        Args:
+            device: Its name.
+            words: A filter in the language of pcap-filter(7).
+            snaplen: Bytes of a packet that are kept at most.
+
+        Raises:
+            CaptureError: We are not root, there is no such device, or the filter makes no sense.
+            MissingToolError: There is a filter, and no tcpdump, which compiles it.
+        """
+        from lago_sdk.adapters.packets import SocketTap
+
+        if self.kind is HostKind.REMOTE:
+            message = "packets of another machine's networks cannot be captured from here"
+            raise CaptureError(message, hint="run lagoctl on that machine")
+        try:
+            raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        except PermissionError as error:
+            message = "packets of the machine's own networks are for root alone"
+            hint = "run it as root, or use a private host, where no privilege is needed"
+            raise CaptureError(message, hint=hint) from error
+        return SocketTap(raw, device, words=words, snaplen=snaplen)
 
 
 def is_remote(uri: str) -> bool:

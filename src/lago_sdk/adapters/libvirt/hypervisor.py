@@ -7,11 +7,20 @@ from lago_sdk.adapters.libvirt.consoles import LibvirtConsoles
 from lago_sdk.adapters.libvirt.devices import LibvirtDevices
 from lago_sdk.adapters.libvirt.domains import LibvirtDomains
 from lago_sdk.adapters.libvirt.networks import LibvirtNetworks
+from lago_sdk.adapters.libvirt.screens import LibvirtScreens
 from lago_sdk.adapters.libvirt.snapshots import LibvirtStates
+from lago_sdk.adapters.libvirt.statistics import LibvirtStatistics
 
 
 class LibvirtHypervisor(
-    LibvirtAgents, LibvirtConsoles, LibvirtDevices, LibvirtDomains, LibvirtNetworks, LibvirtStates
+    LibvirtAgents,
+    LibvirtConsoles,
+    LibvirtDevices,
+    LibvirtDomains,
+    LibvirtNetworks,
+    LibvirtScreens,
+    LibvirtStates,
+    LibvirtStatistics,
 ):
     """The libvirtd at a URI, as a `lago_sdk.ports.Hypervisor`.
 

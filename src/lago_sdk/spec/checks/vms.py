@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,11 @@ import attrs
 
 from lago_sdk.errors import suggest
 from lago_sdk.spec.keys import find_key
-from lago_sdk.spec.vm import Firmware, VMSpec
+from lago_sdk.spec.vm import Firmware, GraphicsType, VideoModel, VMSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from lago_sdk.spec.problems import Path
     from lago_sdk.spec.sink import Sink
 
@@ -21,18 +24,30 @@ MAX_MEMORY = 16 * 1024**2
 """16 TiB, in MiB."""
 HUGE_MEMORY = 512 * 1024
 """512 GiB, in MiB: from here on somebody may have meant KiB."""
+MAX_PORT = 65535
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(%[\w.-]+)?")
+"""A host name or IPv4 address, or an IPv6 address, which its zone may follow (RFC 4007, 11)."""
 MAX_TAG = 36
 """Bytes of a virtiofs tag (virtio 1.2, section 5.11.4)."""
 
 
-def check_vm(vm: VMSpec, sink: Sink) -> None:
-    """Check what one VM says of itself; its disks and nics are checked elsewhere."""
+def check_vm(vm: VMSpec, sink: Sink, plugins: Mapping[str, Collection[str]] | None = None) -> None:
+    """Check what one VM says of itself; its disks and nics are checked elsewhere.
+
+    Args:
+        vm: The VM.
+        sink: Takes the problems.
+        plugins: Names that plugins add, by the key of the init file; ``None`` where nobody has
+            looked.
+    """
     path = ("domains", vm.name)
     _check_sizes(vm, path, sink)
     _check_cpu(vm, path, sink)
     _check_firmware(vm, path, sink)
-    _check_words(vm, path, sink)
+    _check_words(vm, path, sink, plugins)
+    _check_login(vm, path, sink)
     _check_shares(vm, path, sink)
+    _check_display(vm, path, sink)
     _check_lists(vm, path, sink)
     if isinstance(vm.user_data, str) and not vm.user_data.startswith("#"):
         sink.warn(
@@ -60,6 +75,10 @@ def _check_sizes(vm: VMSpec, path: Path, sink: Sink) -> None:
     if not (0 if vm.ova else 1) <= vm.vcpu <= MAX_VCPU:
         message = f"a VM cannot have {vm.vcpu} virtual CPUs"
         sink.error((*path, "vcpu"), message, hint=f"1 to {MAX_VCPU}", code="bad-size")
+    if vm.max_vcpu is not None and not vm.vcpu <= vm.max_vcpu <= MAX_VCPU:
+        message = f"a VM of {vm.vcpu} virtual CPUs cannot have {vm.max_vcpu} at most"
+        hint = f"{vm.vcpu} to {MAX_VCPU}"
+        sink.error((*path, "max-vcpu"), message, hint=hint, code="bad-size")
     if vm.boot_time_sec <= 0:
         message = f"no VM boots in {vm.boot_time_sec} seconds"
         hint = "600 is the default"
@@ -99,22 +118,56 @@ def _check_firmware(vm: VMSpec, path: Path, sink: Sink) -> None:
                 )
 
 
-def _check_words(vm: VMSpec, path: Path, sink: Sink) -> None:
-    """Where a plugin of Lago's may know more words than we do, these are warnings."""
+def _check_display(vm: VMSpec, path: Path, sink: Sink) -> None:
+    if vm.graphics is not GraphicsType.NONE and vm.video is VideoModel.NONE:
+        sink.error(
+            (*path, "graphics"),
+            "there is no display to serve: 'video' is 'none'",
+            hint="remove 'video: none'",
+            code="graphics-without-video",
+        )
+
+
+def _check_words(
+    vm: VMSpec, path: Path, sink: Sink, plugins: Mapping[str, Collection[str]] | None
+) -> None:
+    """Where a plugin may know more words than we do, these are warnings."""
     for name, choices in _CHOICES.items():
         value = getattr(vm, name)
-        if value is not None and value not in choices.words:
-            tell = sink.error if name in _DECISIVE else sink.warn
+        words = (*choices.words, *(plugins or {}).get(choices.key, ()))
+        if value is not None and value not in words:
+            tell = sink.error if name in _DECISIVE and plugins is not None else sink.warn
             tell(
                 (*path, choices.key),
-                f"{value!r} is no {choices.key} that comes with the library",
-                hint=suggest(value, choices.words),
+                f"{value!r} is no {choices.key} that comes with the library"
+                + (" or a plugin" if plugins is not None else ""),
+                hint=suggest(value, words),
                 code="unknown-choice",
             )
 
 
 _DECISIVE = frozenset({"vm_provider"})
-"""Nobody runs a VM of an unknown provider."""
+"""Nobody runs a VM of an unknown provider: an error once it is known what plugins there are."""
+
+
+def _check_login(vm: VMSpec, path: Path, sink: Sink) -> None:
+    is_local = vm.vm_provider in {None, "local-libvirt"}
+    if not 0 < vm.ssh_port <= MAX_PORT:
+        message = f"{vm.ssh_port} is no TCP port"
+        sink.error((*path, "ssh-port"), message, hint=f"1 to {MAX_PORT}", code="bad-port")
+    if vm.ssh_host is not None and not _HOST.fullmatch(vm.ssh_host):
+        message = f"{vm.ssh_host!r} is neither an address nor a host name"
+        hint = "for example 192.0.2.7 or build7.example.org; the port is 'ssh-port'"
+        sink.error((*path, "ssh-host"), message, hint=hint, code="bad-address")
+    elif vm.ssh_host is not None and is_local:
+        message = "'ssh-host' does nothing: the VM runs here, and gets its address from its nets"
+        hint = "add 'vm-provider: ssh' if it is there already"
+        sink.warn((*path, "ssh-host"), message, hint=hint, code="useless-key")
+    has_address = any(nic.ip or nic.ip6 for nic in vm.nics)
+    if vm.vm_provider == "ssh" and vm.ssh_host is None and not has_address:
+        message = f"nothing says where the machine {vm.name!r} is"
+        hint = "add 'ssh-host: ADDRESS'"
+        sink.warn((*path, "vm-provider"), message, hint=hint, code="no-address")
 
 
 @attrs.frozen
