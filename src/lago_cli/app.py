@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from lago_cli.failures import install_signal_handlers
 from lago_cli.options import PARAMETERS, Options, set_parameters
+from lago_cli.plugins import find_verb, list_verbs
 
 _FAMILIES = {
     "create": {
@@ -29,6 +30,10 @@ _FAMILIES = {
         "cleanup": "Stop everything of the prefix and keep its files.",
         "destroy": "Remove the prefix for good: VMs, nets, leases and files.",
     },
+    "snapshots": {
+        "snapshot": "Keep the state of VMs under a name, to go back to.",
+        "revert": "Go back to a snapshot: memory and disks are those of then.",
+    },
     "look": {
         "status": "Show the VMs and nets: their state and addresses.",
         "list": "List the prefixes of the workdir.",
@@ -44,7 +49,15 @@ _FAMILIES = {
         "deploy": "Run the deploy scripts of VMs in their guests.",
         "service": "Show, start, stop or restart a service in a guest.",
     },
-    "collect": {"collect": "Fetch the artifacts of VMs, running or not, into a directory."},
+    "collect": {"collect": "Fetch the artifacts of VMs, whether they run or not."},
+    "hot": {
+        "attach-disk": "Plug a disk into a VM, also while it runs.",
+        "detach-disk": "Take a disk out of a VM, also while it runs.",
+        "attach-nic": "Plug a nic into a VM, also while it runs.",
+        "detach-nic": "Take a nic out of a VM, also while it runs.",
+        "link": "Pull the cable of a nic, or plug it in.",
+        "set-vcpus": "Give a VM more or fewer virtual CPUs, also while it runs.",
+    },
     "wait": {"wait": "Wait until something of a VM has happened."},
     "check": {
         "validate": "Check init files and print every problem, as compilers do.",
@@ -60,24 +73,34 @@ _FAMILIES = {
 """Verbs and their summaries, by the module of ``lago_cli.commands`` that they live in."""
 
 _HOMES = {verb: module for module, verbs in _FAMILIES.items() for verb in verbs}
+VERBS = tuple(_HOMES)
+"""The verbs that come with the program."""
 
 
 class _LazyGroup(TyperGroup):
     """A group that imports a verb's module when the verb is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is typer's
-        return list(_HOMES)
+        return [*_HOMES, *list_verbs(_HOMES)]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Write the verbs without importing them; building them all would double the time."""
         with formatter.section("Verbs"):
             formatter.write_dl([row for verbs in _FAMILIES.values() for row in verbs.items()])
+        added = list_verbs(_HOMES)
+        if added:
+            with formatter.section("Verbs of plugins"):
+                formatter.write_dl([(name, f"See lagoctl {name} --help.") for name in added])
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         module = _HOMES.get(cmd_name)
+        added = None if module is not None else find_verb(cmd_name)
+        if added is not None:
+            return added
         if module is None:
             # Typer suggests from what the group holds.
-            self.commands = {verb: typer.core.TyperCommand(verb) for verb in _HOMES}
+            known = self.list_commands(ctx)
+            self.commands = {verb: typer.core.TyperCommand(verb) for verb in known}
             return None
         return _load_family(module)[cmd_name]
 

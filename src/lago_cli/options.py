@@ -1,11 +1,12 @@
 """The options that every verb takes, before its name or after it."""
 
+import copy
 import dataclasses
 import enum
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -32,7 +33,7 @@ class LogLevel(enum.StrEnum):
 class Options:
     """What the user said; ``None`` is "nothing"."""
 
-    out_format: Format | None = None
+    out_format: str | None = None
     loglevel: LogLevel | None = None
     logdepth: int | None = None
     quiet: bool | None = None
@@ -50,15 +51,23 @@ class Options:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
+def _complete_format(incomplete: str) -> list[str]:
+    from lago_sdk import PluginKind, open_plugins
+
+    known = [*Format, *open_plugins().list_names(PluginKind.OUTPUT)]
+    return [name for name in known if name.startswith(incomplete)]
+
+
 _DECLARED: dict[str, Any] = {
     "out_format": Annotated[
-        Format | None,
+        str | None,
         typer.Option(
             "--format",
             "-f",
             "--out-format",
             metavar="FORMAT",
             help="default, json, yaml or flat. When absent: tables on a terminal, else default.",
+            autocompletion=_complete_format,
         ),
     ],
     "loglevel": Annotated[
@@ -96,6 +105,17 @@ PARAMETERS = tuple(
     for name, annotation in _DECLARED.items()
 )
 """The options as parameters of a function, for typer to read."""
+
+
+def without_flags(parameter: inspect.Parameter, flags: Sequence[str]) -> inspect.Parameter:
+    """Return a shared option that is not called by one of *flags*."""
+    kind, option = get_args(parameter.annotation)
+    left = tuple(name for name in option.param_decls if name not in flags)
+    if left == tuple(option.param_decls):
+        return parameter
+    changed = copy.copy(option)
+    changed.param_decls = left
+    return parameter.replace(annotation=Annotated[kind, changed])
 
 
 def set_parameters(function: Callable[..., None], parameters: Sequence[inspect.Parameter]) -> None:

@@ -102,6 +102,8 @@ class ProgressLines:
             kind = "warning" if event.warning else "note"
             color = "yellow" if event.warning else "cyan"
             self._write(f"{paint(f'{kind}:', color, stream=sys.stderr)} {event.message}")
+            if event.detail and self.is_debug:
+                self._write(event.detail.rstrip())
 
     def _shows(self, level: str) -> bool:
         return self._level <= _LEVELS.index(level)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lago_cli.options import LogLevel, Options
+from lago_cli.options import Format, LogLevel, Options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from lago_cli.output import Data
     from lago_cli.progress import ProgressLines
-    from lago_sdk import Config, Prefix, Workdir
+    from lago_sdk import Config, InstalledPlugins, Prefix, Workdir
 
+_FORMATS = tuple(item.value for item in Format)
 _HOSTS = frozenset({"auto", "private", "system"})
 
 
@@ -47,6 +48,9 @@ class Session:
             given["loglevel"] = "warning"
         config = Config.load({**given, **self._arguments}, verb=self._verb, observer=self.observer)
         self.observer.configure(level=config.loglevel.value, depth=config.logdepth)
+        self.__dict__["config"] = config
+        if isinstance(config.out_format, str):
+            self._check_format(config.out_format)
         return config
 
     @cached_property
@@ -110,12 +114,56 @@ class Session:
         """
         from lago_cli.output import render
 
-        chosen = self.config.out_format
+        chosen = self.format
         if chosen is None and (sys.stdout.isatty() or not lago_wrote_it):
             if tables:
                 typer.echo(tables)
+        elif chosen is None or chosen in _FORMATS:
+            typer.echo(render(data, chosen or "default"))
         else:
-            typer.echo(render(data, "default" if chosen is None else chosen.value))
+            typer.echo(self._render_by_plugin(data, chosen))
+
+    @cached_property
+    def format(self) -> str | None:
+        """The format that was asked for: one of ours, or of a plugin."""
+        chosen = self.config.out_format
+        return chosen if chosen is None or isinstance(chosen, str) else str(chosen.value)
+
+    def _check_format(self, name: str) -> None:
+        """Look before the verb does anything whether its results can be written.
+
+        Raises:
+            LagoError: There is no format of that name.
+        """
+        from lago_sdk import LagoError, PluginKind
+
+        known = (*_FORMATS, *self._plugins.list_names(PluginKind.OUTPUT))
+        if name not in known:
+            message = f"there is no output format {name!r}"
+            raise LagoError(message, hint=f"there are: {', '.join(known)}")
+
+    def _render_by_plugin(self, data: "Data", name: str) -> str:
+        from lago_sdk import LagoError, PluginKind
+
+        def make_text(function: object) -> str:
+            if not callable(function):
+                raise TypeError(f"{function!r} cannot be called")
+            text = function(data)
+            if not isinstance(text, str):
+                raise TypeError(f"it made no text, but {type(text).__name__}")
+            return text
+
+        text = self._plugins.find(PluginKind.OUTPUT, name, make_text)
+        if text is None:
+            message = f"the plugin of the output format {name!r} does not work"
+            raise LagoError(message, hint=f"take one of ours: {', '.join(_FORMATS)}")
+        return text
+
+    @cached_property
+    def _plugins(self) -> "InstalledPlugins":
+        from lago_sdk import open_plugins
+
+        return open_plugins(config=self.config, observer=self.observer)
 
     def say(self, message: str) -> None:
         """Tell the user something on standard error, unless told to be quiet."""

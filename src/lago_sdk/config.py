@@ -86,6 +86,14 @@ def _parse_enum(kind: type[enum.Enum]) -> Callable[[str], enum.Enum]:
     return parse
 
 
+def _parse_format(text: str) -> OutFormat | str:
+    """Return the format; a word that is none of ours may be a plugin's."""
+    try:
+        return OutFormat(text.lower())
+    except ValueError:
+        return text
+
+
 def _parse_int(minimum: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         try:
@@ -345,12 +353,12 @@ class Config:
         default=3,
         metadata=_setting("How deep nested stages are told; -1 is all of them.", _parse_int(-1)),
     )
-    out_format: OutFormat | None = attrs.field(
+    out_format: OutFormat | str | None = attrs.field(
         default=None,
         metadata=_setting(
-            "How data is written: default, json, yaml or flat. When absent: tables on a terminal, "
-            "default elsewhere.",
-            _parse_enum(OutFormat),
+            "How data is written: default, json, yaml or flat, or a format of a plugin. When "
+            "absent: tables on a terminal, default elsewhere.",
+            _parse_format,
             "format",
         ),
     )

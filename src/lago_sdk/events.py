@@ -77,6 +77,8 @@ class Note:
     message: str
     warning: bool = False
     """Whether the user should look at it."""
+    detail: str = ""
+    """What else there is to know, for who looks for a cause: a traceback; may be empty."""
 
 
 @attrs.frozen(kw_only=True)

@@ -11,11 +11,13 @@ from lago_sdk.events import ignore
 from lago_sdk.spec.prefix import PrefixSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from lago_sdk.adapters.hosts.findings import Finding
+    from lago_sdk.adapters.plugins import InstalledPlugins
     from lago_sdk.events import Observer
     from lago_sdk.plan.models import Plan
+    from lago_sdk.ports import PluginInfo
     from lago_sdk.spec.problems import Problem
     from lago_sdk.templates.archive import Compression, ExportedTemplate
     from lago_sdk.templates.catalogue import CatalogueEntry
@@ -34,9 +36,52 @@ def check_init_file(path: str | os.PathLike[str]) -> tuple[Problem, ...]:
     """
     from lago_sdk.codec import check_file
     from lago_sdk.connect import local_environ
+    from lago_sdk.ports import PluginKind
 
-    _, problems = check_file(path, environ=local_environ())
+    installed = open_plugins()
+    kinds = {
+        "vm-type": PluginKind.VM_TYPE,
+        "vm-provider": PluginKind.VM_PROVIDER,
+        "service_provider": PluginKind.SERVICE_PROVIDER,
+    }
+    names = {key: installed.list_names(kind) for key, kind in kinds.items()}
+    _, problems = check_file(path, environ=local_environ(), plugins=names)
     return problems
+
+
+def open_plugins(
+    *, config: Config | None = None, observer: Observer | None = None
+) -> InstalledPlugins:
+    """Return the plugins that are installed; none of them is imported yet.
+
+    Args:
+        config: Settings; its ``state_dir`` takes the tracebacks of plugins that fail. The
+            defaults when ``None``.
+        observer: Told of each plugin that fails, once.
+    """
+    from lago_sdk.connect import open_plugins as connect_plugins
+
+    return connect_plugins(config or Config(), observer or ignore)
+
+
+def list_plugins(
+    *, verbs: Collection[str] = (), accept_verb: Callable[[object], object] | None = None
+) -> tuple[PluginInfo, ...]:
+    """Import every plugin that is installed, and tell what is wrong with it.
+
+    Args:
+        verbs: Verbs that lagoctl has itself, which no command of a plugin may be called.
+        accept_verb: Raises for what no verb can be made of.
+    """
+    from lago_sdk.ports import PluginKind
+    from lago_sdk.service.shapes import accept
+
+    def check(kind: PluginKind, value: object) -> object:
+        if kind is PluginKind.COMMAND and accept_verb is not None:
+            return accept_verb(value)
+        return accept(kind, value)
+
+    return open_plugins().list_all(check, taken=verbs)
 
 
 def plan_spec(
@@ -58,8 +103,9 @@ def plan_spec(
     from lago_sdk.connect import open_store
     from lago_sdk.plan.planner import plan_prefix
     from lago_sdk.service.disks import find_images
+    from lago_sdk.service.remote import settle_machines
 
-    checked = PrefixSpec.of(spec)
+    checked = settle_machines(PrefixSpec.of(spec), open_plugins())
     images = find_images(checked, open_store(config or Config.load()), fetch=False)
     return plan_prefix(checked, uuid=uuid, images=images)
 

@@ -113,6 +113,9 @@ ENVIRONMENT = {
 }
 """Who may look at the environment inside a function; nobody may at import."""
 
+PLUGINS = "lago_sdk/adapters/plugins.py"
+"""The one module that looks at what other packages declare."""
+
 PROGRAMS = ("lago_sdk/adapters/hosts/supervisor.py", "lago_sdk/proxy.py")
 """Run as programs of their own: they have an argv and an exit code."""
 
@@ -173,7 +176,7 @@ class Module:
 
 def check(module: Module) -> list[str]:
     """Return what is wrong with the imports of *module*, a sentence each."""
-    rules = (check_arrow, check_home, check_purity, check_laziness)
+    rules = (check_arrow, check_home, check_purity, check_laziness, check_plugins)
     problems = [
         f"{module.path}:{found.line}: {problem}"
         for found in module.imports()
@@ -237,6 +240,13 @@ def check_laziness(module: Module, found: Import) -> str | None:
         return f"{found.package} is slow to import: do it inside the function that needs it"
     if SLOW & find_targets(found):
         return f"{found.module} imports slow libraries: import it inside a function"
+    return None
+
+
+def check_plugins(module: Module, found: Import) -> str | None:
+    reads = found.module == "importlib.metadata" and found.name not in {"version", "EntryPoint"}
+    if reads and module.path != PLUGINS and not found.types_only:
+        return f"entry points are read in {PLUGINS} only"
     return None
 
 
@@ -352,6 +362,8 @@ def test_every_package_has_an_init():
         ("lago_sdk/service/x.py", "import os\ndef f(): os.getenv('A')", "as an argument"),
         ("lago_sdk/vm.py", "import threading\nthreading.Thread()", "at import"),
         ("lago_sdk/errors.py", "from lago_sdk.spec.vm import VMSpec", "must not know spec"),
+        ("lago_cli/app.py", "from importlib.metadata import entry_points", "are read in"),
+        ("lago_sdk/connect.py", "import importlib.metadata", "are read in"),
     ],
 )
 def test_the_rules_see_what_they_forbid(path, source, problem):

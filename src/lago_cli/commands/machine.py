@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from lago_cli.failures import MISTAKE
 from lago_cli.output import Data, paint
 from lago_cli.session import Session
 from lago_cli.verbs import new_family, verb
+
+if TYPE_CHECKING:
+    from lago_sdk import PluginInfo
 
 app = new_family()
 
@@ -19,6 +22,8 @@ def doctor(session: Session) -> None:
     """Look whether this machine can run VMs.
 
     Says what to install or allow where something is missing.
+
+    Plugins that are installed are listed, too.
 
     Exits with 2 when something is in the way.
     """
@@ -34,9 +39,27 @@ def doctor(session: Session) -> None:
         {"name": item.name, "ok": item.ok, "message": item.message, "hint": item.hint}
         for item in found
     ]
+    for plugin in _list_plugins():
+        is_ok, what = not plugin.problem, f"{plugin.kind.words} of {plugin.package}"
+        message = what if is_ok else f"{what}: {plugin.problem}"
+        lines.append(f"{_mark(is_ok=is_ok)} plugin {plugin.name}: {message}")
+        data.append(
+            {"name": f"plugin {plugin.name}", "ok": is_ok, "message": message, "hint": None}
+        )
     session.write(data, "\n".join(lines))
     if not all(item.ok for item in found):
         raise typer.Exit(MISTAKE)
+
+
+def _list_plugins() -> "tuple[PluginInfo, ...]":
+    """Return what is installed; what does not work is not in the way of running VMs."""
+    from lago_cli.app import VERBS
+    from lago_cli.plugins import make_verb
+    from lago_sdk import has_plugins, list_plugins
+
+    if not has_plugins():
+        return ()
+    return list_plugins(verbs=VERBS, accept_verb=lambda value: make_verb(value, "verb"))
 
 
 @verb(app, "lagoctl generate-config > ~/.config/lago/lago.conf")

@@ -86,10 +86,10 @@ def ansible_hosts(
     if vm is not None:
         typer.echo(prefix.ansible_host(vm, wanted), nl=False)
         return
-    chosen = session.config.out_format
+    chosen = session.format
     form: Literal["ini", "yaml", "json"] = "ini"
-    if listed or (chosen is not None and chosen.value == "json"):
+    if listed or chosen == "json":
         form = "json"
-    elif chosen is not None and chosen.value == "yaml":
+    elif chosen == "yaml":
         form = "yaml"
     typer.echo(prefix.ansible_inventory(wanted, format=form), nl=False)

@@ -58,7 +58,7 @@ def _named_files(vm: VMSpec) -> Iterator[tuple[Path, str, str]]:
             yield place, "image", disk.path
         elif isinstance(disk, TemplateDisk) and disk.template_type is TemplateType.QCOW2:
             yield place, "image", disk.path or ""
-    for name, text in (("kernel", vm.kernel), ("initrd", vm.initrd)):
+    for name, text in (("kernel", vm.kernel), ("initrd", vm.initrd), ("ssh-key", vm.ssh_key)):
         if text is not None:
             yield (*top, name), "file", text
     for index, share in enumerate(vm.shares):

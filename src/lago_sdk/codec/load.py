@@ -18,7 +18,7 @@ from lago_sdk.spec.problems import Problem
 from lago_sdk.spec.sink import Sink
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from lago_sdk.spec.problems import Path
 
@@ -78,7 +78,10 @@ def structure_spec(source: object, cls: type[S] = PrefixSpec, *, init_dir: str |
 
 
 def check_file(
-    path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None
+    path: str | os.PathLike[str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    plugins: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[PrefixSpec | None, tuple[Problem, ...]]:
     """Read an init file and tell all problems, warnings included.
 
@@ -86,6 +89,8 @@ def check_file(
         path: The init file.
         environ: Values of variables; where given, scripts and images that do not exist are
             problems too.
+        plugins: Names that plugins add, by the key of the init file; ``None`` where nobody has
+            looked.
 
     Returns:
         The spec (``None`` when there are errors), and the problems in file order.
@@ -94,7 +99,7 @@ def check_file(
     text = read_text(file, hint=_FILE_HINT)
     if isinstance(text, Problem):
         return None, (text,)
-    return _check_document(parse_document(text), file=file, environ=environ)
+    return _check_document(parse_document(text), file=file, environ=environ, plugins=plugins)
 
 
 def read_text(file: str, *, hint: str) -> str | Problem:
@@ -137,7 +142,11 @@ def check_text(
 
 
 def _check_document(
-    document: Document, *, file: str | None, environ: Mapping[str, str] | None = None
+    document: Document,
+    *,
+    file: str | None,
+    environ: Mapping[str, str] | None = None,
+    plugins: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[PrefixSpec | None, tuple[Problem, ...]]:
     problems = list(document.problems)
     partial: PartialSpec | None = None
@@ -145,7 +154,7 @@ def _check_document(
         sink = Sink()
         partial = structure_prefix(document.value, sink, document.origins)
         problems += sink.problems
-        problems += _sound_checks(partial, sink.problems)
+        problems += _sound_checks(partial, sink.problems, plugins)
         if file is not None:
             init_dir = str(FilePath(file).absolute().parent)
             partial = attrs.evolve(partial, spec=attrs.evolve(partial.spec, init_dir=init_dir))
@@ -157,12 +166,16 @@ def _check_document(
     return partial.spec, located
 
 
-def _sound_checks(partial: PartialSpec, structural: list[Problem]) -> list[Problem]:
+def _sound_checks(
+    partial: PartialSpec,
+    structural: list[Problem],
+    plugins: Mapping[str, Collection[str]] | None,
+) -> list[Problem]:
     """The whole-spec checks, without those that only repeat an error there is already."""
     if not partial.is_checkable:
         return []
     bad = {problem.path for problem in structural if problem.is_error}
-    found = check_spec(partial.spec)
+    found = check_spec(partial.spec, plugins)
     if not bad:
         return list(found)
     bad_nets = any(path[:1] == ("nets",) for path in bad)

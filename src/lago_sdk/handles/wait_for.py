@@ -74,7 +74,7 @@ class WaitFor:
 
         target = get_dial_address(self._vm, address)
         wait = self._begin(f"port {number} open", timeout)
-        wait.until(lambda: look_at_port(target, number, wait, self._context))
+        wait.until(lambda: look_at_port(self._vm, target, number, wait, self._context))
         return wait.seconds
 
     def unit(self, name: str, *, timeout: float = TIMEOUT) -> float:

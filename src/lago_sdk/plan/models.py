@@ -18,8 +18,15 @@ from lago_sdk.spec.net import NetSpec
 from lago_sdk.spec.nic import NicSpec
 from lago_sdk.spec.vm import Bootstrap, VMSpec
 
-REMOTE_PROVIDER = "ssh"
-"""``vm-provider`` of machines that somebody else runs, and that are only logged in to."""
+LOCAL_PROVIDER = "local-libvirt"
+"""``vm-provider`` of VMs that run on the prefix's host, which is the default."""
+SSH_PROVIDER = "ssh"
+"""``vm-provider`` of machines that are there already, and that are only logged in to."""
+
+
+def is_remote(vm: VMSpec) -> bool:
+    """Whether something else than the prefix's host runs *vm*."""
+    return vm.vm_provider not in {None, LOCAL_PROVIDER}
 
 
 class AddressMethod(enum.Enum):
@@ -111,8 +118,13 @@ class VMPlan:
 
     @property
     def is_remote(self) -> bool:
-        """Whether somebody else runs it: it is never defined, started or stopped here."""
-        return self.spec.vm_provider == REMOTE_PROVIDER
+        """Whether it is not on the prefix's host: libvirt and the nets there know nothing of it."""
+        return is_remote(self.spec)
+
+    @property
+    def provider(self) -> str:
+        """Name of what runs it."""
+        return self.spec.vm_provider or LOCAL_PROVIDER
 
     @property
     def management_nic(self) -> NicPlan | None:

@@ -11,7 +11,7 @@ from lago_sdk.errors import SpecError
 from lago_sdk.plan.disks import plan_disks
 from lago_sdk.plan.dns import plan_dns
 from lago_sdk.plan.facts import Taken
-from lago_sdk.plan.models import REMOTE_PROVIDER, Plan, VMPlan
+from lago_sdk.plan.models import Plan, VMPlan, is_remote
 from lago_sdk.plan.nets import find_dns_domain, plan_nets, plan_subnets
 from lago_sdk.plan.nics import plan_nics
 from lago_sdk.spec.management import main_dns_net, management_nets, management_of
@@ -126,7 +126,7 @@ def _add_stem(stems: set[str], *parts: str) -> str:
 def _find_bootstrap(vm: VMSpec) -> Bootstrap:
     if vm.bootstrap is not Bootstrap.AUTO:
         return vm.bootstrap
-    return Bootstrap.NONE if vm.vm_provider == REMOTE_PROVIDER else Bootstrap.SEED
+    return Bootstrap.NONE if is_remote(vm) else Bootstrap.SEED
 
 
 def find_fact(disks: Sequence[DiskPlan], key: str) -> str | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from lago_sdk.ports.extraction import Extraction
+    from lago_sdk.ports.extraction import Extraction, Skipped
     from lago_sdk.results import CommandResult
 
 
@@ -153,6 +153,58 @@ class Guest(Protocol):
             CommandTimeoutError: It took longer.
             SSHError: No connection, it was lost, or the guest lacks tar.
             LagoError: They cannot be written here.
+        """
+
+    def copy_to(
+        self,
+        sources: Sequence[str],
+        target: str,
+        *,
+        follow: bool = False,
+        on_progress: Callable[[int, int | None], None] | None = None,
+    ) -> tuple[Skipped, ...]:
+        """Copy files and directories to the guest, with their modes and times.
+
+        Args:
+            sources: Paths of the host; links among them are followed.
+            target: A directory that they go into, else what the only source is called.
+            follow: Copy what links below the sources lead to in their place.
+            on_progress: Called with the bytes that were copied, and all there are.
+
+        Returns:
+            What cannot be copied: devices, pipes and sockets.
+
+        Raises:
+            LagoError: A source is not there or cannot be read.
+            VMError: The target is not what it should be, or the guest has no space.
+            SSHError: The connection was lost.
+        """
+
+    def copy_from(
+        self,
+        sources: Sequence[str],
+        target: Path,
+        *,
+        follow: bool = False,
+        on_progress: Callable[[int, int | None], None] | None = None,
+    ) -> tuple[Skipped, ...]:
+        """Copy files and directories from the guest, with their modes and times.
+
+        Nothing is written outside of the target, whatever the guest sends.
+
+        Args:
+            sources: Paths of the guest; links among them are followed.
+            target: A directory that they go into, else what the only source is called.
+            follow: Copy what links below the sources lead to in their place.
+            on_progress: Called with the bytes that came, and all there are where that is known.
+
+        Returns:
+            What was left out: devices, pipes, sockets and links that lead out of their source.
+
+        Raises:
+            PathNotFoundError: The guest does not have one of the sources; nothing was copied.
+            LagoError: The target is not what it should be, or cannot be written.
+            SSHError: The connection was lost; the target is as it was.
         """
 
     def close(self) -> None:

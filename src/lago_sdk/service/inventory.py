@@ -131,7 +131,7 @@ def describe_login(vm: VMPlan, number: int, context: PrefixContext) -> dict[str,
         "ansible_port": target.port,
         "ansible_user": target.user,
         # Handed to ssh as it is, which sees a token in each "%".
-        "ansible_ssh_private_key_file": str(context.layout.private_key).replace("%", "%%"),
+        "ansible_ssh_private_key_file": str(target.key_path).replace("%", "%%"),
         "ansible_ssh_common_args": shlex.join(["-F", str(context.layout.ssh_config)]),
         # Ansible keeps connections by address, port and user: those of two labs with the same
         # addresses must not be taken for each other. The path of a socket has to be short.

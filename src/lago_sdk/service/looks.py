@@ -50,11 +50,11 @@ def get_dial_address(vm: VMPlan, address: str | None) -> str:
     return found
 
 
-def look_at_port(address: str, port: int, wait: Wait, context: PrefixContext) -> None:
-    """Return when something accepts connections at a TCP port."""
+def look_at_port(vm: VMPlan, address: str, port: int, wait: Wait, context: PrefixContext) -> None:
+    """Return when something accepts connections at a TCP port of *vm*."""
     try:
         seconds = min(_DIAL_SECONDS, max(wait.left, 0.1))
-        context.world.host.dial(address, port, timeout=seconds).close()
+        context.world.dial(vm, address, port, timeout=seconds).close()
     except ConnectionRefusedError as error:
         text = f"{address} answers, but nothing listens on port {port}"
         raise NotYet(text, hint="is the service running, and bound to that address?") from error

@@ -99,6 +99,7 @@ class _Settler:
             vm,
             ova=self._file_or_url(vm.ova, (*place, "url"), "archive"),
             kernel=self._file(vm.kernel, (*place, "kernel"), "kernel"),
+            ssh_key=self._file(vm.ssh_key, (*place, "ssh-key"), "private key"),
             initrd=self._file(vm.initrd, (*place, "initrd"), "initial RAM disk"),
             shares=tuple(
                 self._settle_share(share, (*place, "shares", index, "source"))

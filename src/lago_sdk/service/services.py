@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lago_sdk.errors import ServiceError, shorten
-from lago_sdk.ports import ServiceAction
+from lago_sdk.ports import PluginKind, ServiceAction
 from lago_sdk.service.providers import Containers, list_providers
+from lago_sdk.service.shapes import accept_service_provider
 from lago_sdk.state import ServiceState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lago_sdk.plan.models import VMPlan
-    from lago_sdk.ports import RunInGuest, ServiceProvider
+    from lago_sdk.ports import Plugins, RunInGuest, ServiceProvider
     from lago_sdk.service.context import PrefixContext
 
 _DONE = {
@@ -71,7 +73,7 @@ def _get_provider(
     vm: VMPlan, service: str, *, run: RunInGuest, context: PrefixContext
 ) -> ServiceProvider:
     """Return what manages *service*: as the spec says, as remembered, or as found out now."""
-    known = {provider.name: provider for provider in list_providers()}
+    known = _list_known(vm, context.world.plugins)
     if vm.spec.service_provider is not None:
         return _get_named(vm, vm.spec.service_provider, known)
     if "/" in service:
@@ -85,6 +87,26 @@ def _get_provider(
             return provider
     message = f"nothing that we know manages services on {vm.name!r}"
     raise ServiceError(vm.name, message, hint=f"known are: {', '.join(known)}")
+
+
+def _list_known(vm: VMPlan, plugins: Plugins) -> dict[str, ServiceProvider]:
+    """Return the providers by name, in the order in which a guest is asked for them.
+
+    Plugins come first: they are for what ours do not see, or see and do not understand. Where the
+    spec names a provider only that one is imported.
+    """
+    own = {provider.name: provider for provider in list_providers()}
+    asked = vm.spec.service_provider
+    if asked in own:
+        return own
+    kind = PluginKind.SERVICE_PROVIDER
+    names = plugins.list_names(kind) if asked is None else (asked,)
+    known = {
+        name: found
+        for name in names
+        if (found := plugins.find(kind, name, partial(accept_service_provider, name=name)))
+    }
+    return {**known, **own}
 
 
 def _get_named(vm: VMPlan, name: str, known: Mapping[str, ServiceProvider]) -> ServiceProvider:

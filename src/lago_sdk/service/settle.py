@@ -8,6 +8,7 @@ import attrs
 
 from lago_sdk.service.ova import import_appliances
 from lago_sdk.service.paths import path_variables, settle_paths
+from lago_sdk.service.remote import settle_machines
 
 if TYPE_CHECKING:
     from lago_sdk.config import Config
@@ -33,6 +34,7 @@ def settle_spec(spec: PrefixSpec, *, layout: PrefixLayout, world: World) -> Pref
     vms = tuple(apply_settings(vm, world.config) for vm in spec.vms)
     variables = path_variables(spec, layout, world.environ)
     settled = settle_paths(attrs.evolve(spec, vms=vms), variables)
+    settled = settle_machines(settled, world.plugins)
     return import_appliances(settled, layout=layout, world=world)
 
 

@@ -93,7 +93,7 @@ def _describe(
         address=target.address,
         port=target.port,
         user=target.user,
-        key_path=str(layout.private_key),
+        key_path=str(target.key_path or layout.private_key),
         known_hosts=str(target.host_keys_path),
         host_key_alias=target.host_key_alias,
         is_pinned=is_pinned,

@@ -88,6 +88,12 @@ def check_runs(vm: str, info: DomainInfo | None) -> None:
         raise not_running(vm, state, "" if info is None else info.reason)
 
 
+def left_alone(vm: VMPlan) -> VMError:
+    """Return the error for a machine that is told to do what only VMs of this host can."""
+    message = f"{vm.name!r} is left alone: somebody else runs it (vm-provider: {vm.provider})"
+    return VMError(vm.name, message, hint=f"log in to it: lagoctl shell {vm.name}")
+
+
 def list_active(vms: Iterable[VMPlan], seen: Observation, *, are_named: bool) -> tuple[VMPlan, ...]:
     """Return those of *vms* that a verb for running VMs is about.
 
@@ -105,8 +111,7 @@ def list_active(vms: Iterable[VMPlan], seen: Observation, *, are_named: bool) ->
         if not vm.is_remote and seen.is_active(vm.name):
             found.append(vm)
         elif are_named and vm.is_remote:
-            message = f"{vm.name!r} is left alone: somebody else runs it (vm-provider: ssh)"
-            raise VMError(vm.name, message, hint=f"log in to it: lagoctl shell {vm.name}")
+            raise left_alone(vm)
         elif are_named:
             raise not_running(vm.name, seen.state(vm.name), seen.reason(vm.name))
     return tuple(found)

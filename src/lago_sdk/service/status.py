@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lago_sdk.plan.models import NetPlan, NicPlan, Plan, VMPlan
     from lago_sdk.ports import Host
     from lago_sdk.service.snapshots.model import Snapshot
+    from lago_sdk.service.world import World
 
 
 @attrs.frozen(kw_only=True)
@@ -133,7 +134,7 @@ def prefix_status(
     *,
     path: str,
     name: str,
-    host: Host,
+    world: World,
     host_name: str,
     is_complete: bool,
     snapshots: Iterable[Snapshot] = (),
@@ -142,11 +143,11 @@ def prefix_status(
     kept = tuple(snapshots)
     problem = hint = ""
     try:
-        seen = observe(plan, host)
+        seen = observe(plan, world.host)
     except LagoError as error:
         problem, hint = error.message, error.hint or ""
         seen = _see_nothing(plan, why=problem)
-    infos = {**seen.domains, **observe_remote(plan.vms, host)}
+    infos = {**seen.domains, **observe_remote(plan.vms, world)}
     return PrefixStatus(
         path=path,
         uuid=plan.uuid,

@@ -10,14 +10,15 @@ from lago_sdk.ports import HostKind
 from lago_sdk.service.nets import end_host, remove_net
 from lago_sdk.service.parallel import Cancellation, run_parallel
 from lago_sdk.service.power import POLL, ask_over_ssh, check_obeys
+from lago_sdk.service.remote import LOOKS_AT_ONCE, list_powered
 from lago_sdk.service.select import select_nets, select_vms
 from lago_sdk.service.status import observe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from lago_sdk.plan.models import VMPlan
-    from lago_sdk.ports import Host
+    from lago_sdk.ports import Host, VMProvider
     from lago_sdk.service.context import PrefixContext
     from lago_sdk.service.layout import PrefixLayout
     from lago_sdk.service.world import World
@@ -34,17 +35,20 @@ def stop_vms(context: PrefixContext, names: Iterable[str] | None) -> tuple[str, 
         The VMs that were running; all of them where nobody could tell.
 
     Raises:
+        VMError: A VM that is named is elsewhere and cannot be powered; none was stopped.
         HostError: The host's libvirtd does not answer.
         HypervisorError: A VM or net cannot be stopped; the others are.
         ExceptionGroup: Several VMs cannot.
     """
     plan, world = context.plan, context.world
     vms = select_vms(plan, names)
+    machines = list_powered(vms, world, are_named=names is not None, wish="stopped")
+    away = power_off(machines, context, lambda vm, provider: provider.stop(vm), wish="stop")
     if len(vms) == len(plan.vms) and _is_broken(world.host):
         text = "the private host was broken: it was ended with all that ran in it"
         world.observe(Note(message=text, warning=True))
         end_host(context)
-        return tuple(vm.name for vm in vms if not vm.is_remote)
+        return tuple(vm.name for vm in vms if not vm.is_remote or vm.name in away)
     seen = observe(plan, world.host)
     running = tuple(vm for vm in vms if seen.is_active(vm.name))
 
@@ -62,7 +66,37 @@ def stop_vms(context: PrefixContext, names: Iterable[str] | None) -> tuple[str, 
                 keep_going=True,
             )
     release_nets(context)
-    return tuple(vm.name for vm in running)
+    return tuple(vm.name for vm in vms if vm in running or vm.name in away)
+
+
+def power_off(
+    machines: Sequence[tuple[VMPlan, VMProvider]],
+    context: PrefixContext,
+    act: Callable[[VMPlan, VMProvider], bool],
+    *,
+    wish: str,
+) -> frozenset[str]:
+    """Have providers power off machines that are elsewhere; returns those that were on.
+
+    Raises:
+        LagoError: A machine cannot be powered off; the others are.
+        ExceptionGroup: Several cannot.
+    """
+
+    def power(machine: tuple[VMPlan, VMProvider]) -> str | None:
+        vm, provider = machine
+        context.guests.forget([vm.name])
+        with stage(context.world.observe, wish, vm.name), context.journal.step(wish, vm.name):
+            return vm.name if act(vm, provider) else None
+
+    done = run_parallel(
+        power,
+        machines,
+        limit=LOOKS_AT_ONCE,
+        message="several machines did not stop",
+        keep_going=True,
+    )
+    return frozenset(name for name in done if name is not None)
 
 
 def _is_broken(host: Host) -> bool:
@@ -109,6 +143,7 @@ def shut_down_vms(
     seen = observe(context.plan, world.host)
     running = tuple(vm for vm in vms if seen.is_active(vm.name))
     check_obeys(running, seen, wish="shut down")
+    machines = list_powered(vms, world, are_named=names is not None, wish="shut down")
     cancellation = Cancellation()
 
     def shut_down(vm: VMPlan) -> None:
@@ -119,6 +154,12 @@ def shut_down_vms(
             _ask(vm, context)
             _wait_until_off(vm, timeout=timeout, world=world, cancellation=cancellation)
 
+    away = power_off(
+        machines,
+        context,
+        lambda vm, provider: provider.shutdown(vm, timeout=timeout),
+        wish="shut down",
+    )
     # All are asked at once, or the deadline of some would be spent waiting for others.
     run_parallel(
         shut_down,
@@ -129,7 +170,7 @@ def shut_down_vms(
         keep_going=True,
     )
     release_nets(context)
-    return tuple(vm.name for vm in running)
+    return tuple(vm.name for vm in vms if vm in running or vm.name in away)
 
 
 def _ask(vm: VMPlan, context: PrefixContext) -> None:

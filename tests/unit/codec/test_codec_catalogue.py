@@ -734,8 +734,19 @@ CASES = [
     case(
         "unknown-choice",
         vm("    vm-provider: local-libvrt\n"),
-        "7:18: error: 'local-libvrt' is no vm-provider that comes with the library "
+        "7:18: warning: 'local-libvrt' is no vm-provider that comes with the library "
         "[domains.web.vm-provider] (did you mean 'local-libvirt'?)",
+    ),
+    case(
+        "bad-port",
+        vm("    ssh-port: 65536\n"),
+        "7:15: error: 65536 is no TCP port [domains.web.ssh-port] (1 to 65535)",
+    ),
+    case(
+        "no-address",
+        vm("    vm-provider: ssh\n"),
+        "7:18: warning: nothing says where the machine 'web' is [domains.web.vm-provider] "
+        "(add 'ssh-host: ADDRESS')",
     ),
     case(
         "bad-share",

@@ -78,8 +78,9 @@ def _select(
     vms = select_vms(context.plan, names)
     remote = [vm for vm in vms if vm.is_remote]
     if remote and names is not None:
-        message = f"{remote[0].name!r} cannot be kept: it is somebody else's (vm-provider: ssh)"
-        raise VMError(remote[0].name, message, hint="leave it out")
+        far = remote[0]
+        message = f"{far.name!r} cannot be kept: it is not on this host"
+        raise VMError(far.name, f"{message} (vm-provider: {far.provider})", hint="leave it out")
     known = store.find(name)
     taken = [vm.name for vm in vms if known is not None and vm.name in known.vms]
     if taken:
@@ -90,6 +91,9 @@ def _select(
     chosen = tuple(vm for vm in vms if not vm.is_remote)
     if not chosen:
         raise SnapshotError("there is no VM to make a snapshot of")
+    if remote:
+        left = ", ".join(vm.name for vm in remote)
+        context.world.observe(Note(message=f"not in the snapshot, as not on this host: {left}"))
     return chosen
 
 

@@ -18,12 +18,22 @@ from lago_sdk.spec.checks.vms import check_vm
 from lago_sdk.spec.sink import Sink
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from lago_sdk.spec.prefix import PrefixSpec
     from lago_sdk.spec.problems import Problem
 
 
-def check_spec(spec: PrefixSpec) -> tuple[Problem, ...]:
-    """Return everything that is wrong with *spec*, errors and warnings; empty when it is sound."""
+def check_spec(
+    spec: PrefixSpec, plugins: Mapping[str, Collection[str]] | None = None
+) -> tuple[Problem, ...]:
+    """Return everything that is wrong with *spec*, errors and warnings; empty when it is sound.
+
+    Args:
+        spec: What was asked.
+        plugins: Names that plugins add, by the key of the init file; ``None`` where nobody has
+            looked: what only a plugin could know is then no more than odd.
+    """
     sink = Sink()
     check_names(spec, sink)
     check_nets(spec, sink)
@@ -31,7 +41,7 @@ def check_spec(spec: PrefixSpec) -> tuple[Problem, ...]:
     check_nics(spec, sink)
     check_addresses(spec, sink)
     for vm in spec.vms:
-        check_vm(vm, sink)
+        check_vm(vm, sink, plugins)
         check_disks(vm, sink)
     return tuple(sink.problems)
 

@@ -45,7 +45,8 @@ def check_disks(vm: VMSpec, sink: Sink) -> None:
         _check_dev(disk, index, path, devices, sink)
         _check_kind(disk, path, sink)
         _check_build(disk, path, sink)
-    if not vm.disks and vm.ova is None and vm.kernel is None and vm.vm_provider != "ssh":
+    is_local = vm.vm_provider in {None, "local-libvirt"}
+    if not vm.disks and vm.ova is None and vm.kernel is None and is_local:
         sink.warn(
             ("domains", vm.name, "disks"),
             f"the VM {vm.name!r} has no disks, so it has nothing to boot from",
