@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from lago_sdk.plan.models import DiskPlan, NicPlan, VMPlan
-    from lago_sdk.ports import Extraction, Readable
+    from lago_sdk.ports import Extraction, Readable, Skipped
     from lago_sdk.prefix import Prefix
     from lago_sdk.results import CommandResult
     from lago_sdk.service.capture import Capture, Target
     from lago_sdk.service.displays import Graphics
     from lago_sdk.service.forward import Address
     from lago_sdk.service.screens import Screenshot
+    from lago_sdk.service.copies import HostPath
     from lago_sdk.service.snapshots.model import RevertReport, SnapshotReport
     from lago_sdk.service.usage import VMUsage
     from lago_sdk.spec.disk import DiskSpec
@@ -329,6 +331,71 @@ class VM:
         return self.ssh(
             command, input=script, timeout=timeout, env=env, on_output=on_output, capture=capture
         )
+
+    def copy_to(
+        self,
+        source: HostPath | Sequence[HostPath],
+        target: str,
+        *,
+        follow: bool = False,
+    ) -> tuple[Skipped, ...]:
+        """Copy a file or directory of this machine to the guest; several, into a directory.
+
+        What goes where is decided as by ``cp -aH`` and ``scp -r``: into *target* where that is a
+        directory, else *target* is what the copy is called. Modes, modification times, symbolic
+        links, hard links and empty directories are kept, owners are not: all belongs to the
+        ssh user. New files and directories appear when they have come whole; a directory that
+        is there already is added to.
+
+        Args:
+            source: What to copy. A link that is named is followed, links below it stay links.
+            target: A path in the guest; one that is not absolute is below the login directory.
+            follow: Copy what links lead to in their place.
+
+        Returns:
+            What was left out: devices, pipes and sockets.
+
+        Raises:
+            LagoError: A source is not there or cannot be read.
+            VMNotRunningError: The VM is not running.
+            VMError: The target is not what it should be, or the guest has no space.
+            SSHError: The connection was lost.
+        """
+        from lago_sdk.service.copies import copy_to
+
+        sources = [source] if isinstance(source, (str, PathLike)) else list(source)
+        return copy_to(self._plan, self._prefix.context, sources, target, follow=follow)
+
+    def copy_from(
+        self,
+        source: str | Sequence[str],
+        target: HostPath,
+        *,
+        follow: bool = False,
+    ) -> tuple[Skipped, ...]:
+        """Copy a file or directory of the guest to this machine; several, into a directory.
+
+        What goes where is decided as in `copy_to`. Nothing is written outside of *target*,
+        whatever the guest sends, and nothing is there before all of it has come.
+
+        Args:
+            source: What to copy. A link that is named is followed, links below it stay links.
+            target: Where to.
+            follow: Copy what links lead to in their place.
+
+        Returns:
+            What was left out: devices, pipes, sockets, and links that lead out of their source.
+
+        Raises:
+            PathNotFoundError: The guest does not have one of the sources; nothing was copied.
+            LagoError: The target is not what it should be, or cannot be written.
+            VMNotRunningError: The VM is not running.
+            SSHError: The connection was lost; the target is as it was.
+        """
+        from lago_sdk.service.copies import copy_from
+
+        sources = [source] if isinstance(source, str) else list(source)
+        return copy_from(self._plan, self._prefix.context, sources, target, follow=follow)
 
     def interactive_ssh(self, command: str | None = None) -> int:
         """Attach this terminal to a shell (or *command*) in the guest; returns its exit code."""

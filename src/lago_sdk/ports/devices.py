@@ -19,6 +19,9 @@ class Devices(Protocol):
             HypervisorError: It is off, or the device cannot be plugged in.
         """
 
+    def list_disk_devs(self, domain: str) -> tuple[str, ...]:
+        """What the disks of a domain that runs are called: ``vda``, ``vdb``, …; seeds too."""
+
     def detach_disk(self, domain: str, dev: str, *, timeout: float) -> bool:
         """Take the disk called *dev* (``vdb``) out; returns whether the guest has let go of it.
 

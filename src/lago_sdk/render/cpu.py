@@ -32,14 +32,19 @@ def render_cpu(vm: VMPlan, facts: HostFacts) -> ET.Element:
         return _render_custom(vm, vm.spec.cpu_custom)
     if vm.spec.cpu_model is not None:
         cpu = _render_model(vm.spec.cpu_model, facts)
-        _add_topology(cpu, vm.spec.vcpu)
+        _add_topology(cpu, count_vcpu_places(vm))
         return cpu
     mode = "host-passthrough" if facts.accel is Accel.KVM else "maximum"
     cpu = ET.Element("cpu", {"mode": mode})
-    _add_topology(cpu, vm.spec.vcpu)
-    if vm.spec.vcpu > 1:
+    _add_topology(cpu, count_vcpu_places(vm))
+    if count_vcpu_places(vm) > 1:
         _add_numa(cpu, vm)
     return cpu
+
+
+def count_vcpu_places(vm: VMPlan) -> int:
+    """Return how many virtual CPUs *vm* can be given while it runs."""
+    return vm.spec.max_vcpu or vm.spec.vcpu
 
 
 def numa_cell_sizes(vcpu: int) -> tuple[int, ...]:
@@ -61,7 +66,7 @@ def _add_topology(cpu: ET.Element, vcpu: int) -> None:
 
 def _add_numa(cpu: ET.Element, vm: VMPlan) -> None:
     """Spread CPUs and memory evenly; libvirt wants whole MiB in each cell."""
-    sizes = numa_cell_sizes(vm.spec.vcpu)
+    sizes = numa_cell_sizes(count_vcpu_places(vm))
     share, rest = divmod(vm.spec.memory, len(sizes))
     numa = add(cpu, "numa")
     first = 0
@@ -98,7 +103,7 @@ def _render_custom(vm: VMPlan, custom: Mapping[str, object]) -> ET.Element:
     cpu = ET.Element("cpu")
     _fill(vm.name, cpu, custom)
     if cpu.find("topology") is None:
-        _add_topology(cpu, vm.spec.vcpu)
+        _add_topology(cpu, count_vcpu_places(vm))
     return cpu
 
 

@@ -51,7 +51,7 @@ def list_drives(vm: VMPlan, root: PurePosixPath, machine: str) -> tuple[Drive, .
         bus = _choose_bus(disk, machine)
         dev = disk.dev
         if bus is not disk.bus:
-            dev = _next_dev("sd", taken)
+            dev = find_next_dev("sd", taken)
             taken.add(dev)
         drives.append(_plan_drive(disk, bus, dev, root))
     if vm.seed is not None:
@@ -59,7 +59,7 @@ def list_drives(vm: VMPlan, root: PurePosixPath, machine: str) -> tuple[Drive, .
             Drive(
                 source=str(root / vm.seed),
                 format="raw",
-                dev=_next_dev("vd", taken),
+                dev=find_next_dev("vd", taken),
                 bus=DiskBus.VIRTIO,
                 read_only=True,
             )
@@ -124,7 +124,7 @@ def _choose_bus(disk: DiskPlan, machine: str) -> DiskBus:
     return DiskBus.SCSI if disk.format is DiskFormat.ISO else DiskBus.SATA
 
 
-def _next_dev(stem: str, taken: Iterable[str]) -> str:
+def find_next_dev(stem: str, taken: Iterable[str]) -> str:
     """Return the device name after the last one of *stem* that is taken."""
     used = [_dev_index(dev) for dev in taken if dev.startswith(stem)]
     return stem + _dev_letters(max(used, default=-1) + 1)

@@ -10,17 +10,21 @@ import attrs
 from lago_sdk.errors import LagoError, VMError, suggest
 from lago_sdk.plan.changes import add_disk, remove_disk, replace_vm
 from lago_sdk.plan.disks import plan_disks
-from lago_sdk.render.disks import list_drives, render_drive
+from lago_sdk.render.disks import find_next_dev, list_drives, render_drive
 from lago_sdk.service.disks import create_disk
 from lago_sdk.service.status import observe
-from lago_sdk.spec.disk import DiskBus, EmptyDisk, FileDisk, TemplateDisk
+from lago_sdk.spec.disk import DiskBus, FileDisk, TemplateDisk
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lago_sdk.plan.models import DiskPlan, Image, Plan, VMPlan
     from lago_sdk.service.context import PrefixContext
     from lago_sdk.spec.disk import DiskSpec
 
 _MACHINE = "q35"
+_SERIAL = 20
+"""Characters that a virtio disk's serial number has (VIRTIO 1.2, 5.2: VIRTIO_BLK_T_GET_ID)."""
 
 
 def attach_disk(vm: VMPlan, asked: DiskSpec, context: PrefixContext) -> Plan:
@@ -29,8 +33,9 @@ def attach_disk(vm: VMPlan, asked: DiskSpec, context: PrefixContext) -> Plan:
     Raises:
         VMError: The disk cannot be made, or not be plugged in; nothing is left of it then.
     """
-    disk = _plan_disk(vm, asked, context)
     is_active = observe(context.plan, context.world.host).is_active(vm.name)
+    live = context.hypervisor.list_disk_devs(vm.domain) if is_active else ()
+    disk = _plan_disk(vm, asked, live, context)
     if is_active:
         _check_hot(vm, disk)
     changed = add_disk(vm, disk)
@@ -84,26 +89,34 @@ def get_disk(vm: VMPlan, name: str) -> DiskPlan:
     return vm.disks[names.index(name)]
 
 
-def _plan_disk(vm: VMPlan, asked: DiskSpec, context: PrefixContext) -> DiskPlan:
-    """Decide name, device and file of a further disk; those of the others stay."""
+def _plan_disk(
+    vm: VMPlan, asked: DiskSpec, live: Sequence[str], context: PrefixContext
+) -> DiskPlan:
+    """Decide name, device and file of a further disk; those of the others stay.
+
+    Args:
+        vm: The VM.
+        asked: The disk.
+        live: What the disks that the guest sees now are called: the seed has a device too, and
+            a disk that comes behind it is called so by most guests.
+        context: The prefix.
+    """
     settled = _settle(vm, asked)
-    if settled.name in {disk.name for disk in vm.disks if settled.name}:
+    taken = {disk.dev for disk in vm.disks} | set(live)
+    if settled.name and settled.name in {disk.name for disk in vm.disks}:
         raise VMError(vm.name, f"{vm.name!r} has a disk {settled.name!r} already")
-    if settled.dev in {disk.dev for disk in vm.disks if settled.dev}:
+    if settled.dev in taken:
         raise VMError(vm.name, f"{settled.dev!r} of {vm.name!r} is taken by another disk")
-    # The seed has a device too, which nobody else may have while the VM runs.
-    drives = list_drives(vm, PurePosixPath(context.layout.path), vm.spec.machine or _MACHINE)
-    seeds = [
-        EmptyDisk(name=f"seed of {vm.name}", dev=drive.dev, bus=drive.bus, size=0)
-        for drive in drives[len(vm.disks) :]
-    ]
-    known = (
-        *(attrs.evolve(disk.spec, name=disk.name, dev=disk.dev, bus=disk.bus) for disk in vm.disks),
-        *seeds,
+    if settled.dev is None and settled.bus in {None, DiskBus.VIRTIO}:
+        settled = attrs.evolve(settled, dev=find_next_dev("vd", taken))
+    known = tuple(
+        attrs.evolve(disk.spec, name=disk.name, dev=disk.dev, bus=disk.bus) for disk in vm.disks
     )
     stems = {path.stem for path in context.layout.images.iterdir()}
     spec = attrs.evolve(vm.spec, disks=(*known, settled))
-    return plan_disks(spec, _find_images(vm, settled, context), stems)[-1]
+    disk = plan_disks(spec, _find_images(vm, settled, context), stems)[-1]
+    named = attrs.evolve(disk.spec, name=disk.name, serial=asked.serial or disk.name[:_SERIAL])
+    return attrs.evolve(disk, spec=named)
 
 
 def _settle(vm: VMPlan, asked: DiskSpec) -> DiskSpec:

@@ -37,14 +37,14 @@ def attach_nic(vm: VMPlan, asked: NicSpec, context: PrefixContext) -> Plan:
     plan = _plan_nic(vm, asked, net, context.plan)
     changed = plan.get_vm(vm.name)
     nic = changed.nics[-1]
-    subject = f"{vm.name}/eth{nic.index}"
-    with context.step("attach nic", subject) as running:
+    with context.step("attach nic", f"{vm.name}/eth{nic.index}") as running:
         running.tell(f"{nic.mac} on {net.name}")
         seen = observe(context.plan, context.world.host)
-        if seen.nets[net.name].is_active:
+        is_net_up = seen.nets[net.name].is_active
+        if is_net_up:
             _reserve(plan.get_net(net.name), nic, context)
         if seen.is_active(vm.name):
-            _plug_in(changed, nic, net, context, is_net_up=seen.nets[net.name].is_active)
+            _plug_in(changed, nic, plan.get_net(net.name), context, is_net_up=is_net_up)
     return plan
 
 

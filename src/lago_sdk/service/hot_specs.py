@@ -26,7 +26,7 @@ def check_disk(vm: str, disk: DiskSpec | Mapping[str, object]) -> DiskSpec:
     """
     if isinstance(disk, DiskSpec):
         return disk
-    return _check(vm, {"disks": [disk]}, nets=()).disks[0]
+    return _check(vm, {"disks": [disk]}, net="lan").disks[0]
 
 
 def check_nic(vm: str, nic: NicSpec | Mapping[str, object] | str) -> NicSpec:
@@ -38,11 +38,9 @@ def check_nic(vm: str, nic: NicSpec | Mapping[str, object] | str) -> NicSpec:
     if isinstance(nic, NicSpec):
         return nic
     words: Mapping[str, object] = {"net": nic} if isinstance(nic, str) else nic
-    nets = [words["net"]] if isinstance(words.get("net"), str) else []
-    return _check(vm, {"nics": [words]}, nets=nets).nics[0]
+    return _check(vm, {"nics": [words]}, net=str(words.get("net") or "lan")).nics[0]
 
 
-def _check(vm: str, words: Mapping[str, object], *, nets: list[object] | tuple[()]) -> VMSpec:
-    """Return a VM of nothing but *words*; whether the nets exist is looked at elsewhere."""
-    document = {"domains": {vm: words}, "nets": {net: {} for net in nets}}
-    return structure_spec(document).vms[0]
+def _check(vm: str, words: Mapping[str, object], *, net: str) -> VMSpec:
+    """Return a VM of nothing but *words*; whether there is such a net is looked at elsewhere."""
+    return structure_spec({"domains": {vm: words}, "nets": {net: {}}}).vms[0]

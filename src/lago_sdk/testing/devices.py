@@ -26,6 +26,13 @@ class FakeDevices(FakePart):
             _get_devices(root).append(ET.fromstring(xml))  # noqa: S314 - rendered by us
             record.xml = ET.tostring(root, encoding="unicode")
 
+    def list_disk_devs(self, domain: str) -> tuple[str, ...]:
+        """See `Devices.list_disk_devs`."""
+        with self._lock:
+            self._begin("list_disk_devs", domain)
+            root = ET.fromstring(self._get(domain).xml)  # noqa: S314 - a test's own
+            return tuple(disk.get("dev", "") for disk in root.iterfind("devices/disk/target"))
+
     def detach_disk(self, domain: str, dev: str, *, timeout: float) -> bool:
         """See `Devices.detach_disk`."""
         del timeout  # nobody waits for a fake

@@ -28,6 +28,12 @@ class LibvirtDevices(Part):
         with self._with_domain(domain, f"plug a device into domain {domain!r}") as found:
             found.attachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
+    def list_disk_devs(self, domain: str) -> tuple[str, ...]:
+        """See `Devices.list_disk_devs`."""
+        with self._with_domain(domain, f"look at the disks of domain {domain!r}") as found:
+            targets = _describe(found).iterfind("devices/disk/target")
+            return tuple(target.get("dev", "") for target in targets)
+
     def detach_disk(self, domain: str, dev: str, *, timeout: float) -> bool:
         """See `Devices.detach_disk`."""
         return self._detach(domain, lambda root: _find_disk(root, dev), timeout)
