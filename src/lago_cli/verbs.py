@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec
 
 import typer
 
-from lago_cli.options import PARAMETERS, Options, set_parameters
+from lago_cli.options import PARAMETERS, Options, set_parameters, without_flags
 from lago_cli.session import Session
 
 P = ParamSpec("P")
@@ -25,6 +25,7 @@ def verb(
     name: str | None = None,
     section: str | None = None,
     takes_words: bool = False,
+    own_flags: tuple[str, ...] = (),
 ) -> Callable[[Callable[Concatenate[Session, P], None]], Callable[Concatenate[Session, P], None]]:
     """Register a function as a verb; the function itself stays as it was.
 
@@ -34,6 +35,8 @@ def verb(
         name: The verb; the function's name when ``None``.
         section: The section of the settings that counts; the verb when ``None``.
         takes_words: Whether words after the first argument are not options of ours.
+        own_flags: Short options of a shared option that mean something else here, as they did
+            in Lago; before the verb they mean what they always do.
     """
 
     def register(
@@ -45,14 +48,14 @@ def verb(
             called,
             epilog="\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples),
             context_settings=settings if takes_words else None,
-        )(_with_session(function, section or called))
+        )(_with_session(function, section or called, own_flags))
         return function
 
     return register
 
 
 def _with_session(
-    function: Callable[Concatenate[Session, P], None], section: str
+    function: Callable[Concatenate[Session, P], None], section: str, own_flags: tuple[str, ...]
 ) -> Callable[..., None]:
     """Return *function* with the shared options in place of its first parameter."""
     own = list(inspect.signature(function).parameters.values())[1:]
@@ -71,7 +74,7 @@ def _with_session(
     parameters = [
         context,
         *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
-        *PARAMETERS,
+        *(without_flags(parameter, own_flags) for parameter in PARAMETERS),
     ]
     set_parameters(run, parameters)
     return run

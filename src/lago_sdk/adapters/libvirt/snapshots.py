@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lago_sdk.adapters.libvirt.errors import Reason, tolerated
@@ -19,7 +20,7 @@ from lago_sdk.errors import HypervisorError
 from lago_sdk.ports.snapshots import Activity, StateMissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 _MISSING = re.compile(r"does not have the requested snapshot|does not exist in one or more devices")
@@ -63,27 +64,21 @@ class LibvirtStates(Part):
 
     def delete_inside(self, name: str, tag: str) -> None:
         """See `States.delete_inside`."""
-        self._tell(name, f"delvm {tag}", f"delete a state of domain {name!r}")
+        with self._asking(name, f"delete a state of domain {name!r}") as ask:
+            # Not `delvm`: it gives up where any disk cannot keep a state, such as a raw one.
+            for node in _list_qcow2(ask("query-block")):
+                if any(kept["name"] == tag for kept in node["image"].get("snapshots", [])):
+                    device = node["node-name"]
+                    ask("blockdev-snapshot-delete-internal-sync", device=device, name=tag)
 
     def mark_disks(self, name: str, tag: str) -> None:
         """See `States.mark_disks`."""
-        import libvirt_qemu
-
-        with self._with_domain(name, f"take a snapshot of the disks of domain {name!r}") as domain:
-
-            def ask(command: str, **arguments: object) -> Any:
-                request = json.dumps({"execute": command, "arguments": arguments})
-                reply = json.loads(libvirt_qemu.qemuMonitorCommand(domain, request, 0))
-                if "error" in reply:
-                    raise _refusal(f"domain {name!r} refuses", str(reply["error"]["desc"]))
-                return reply["return"]
-
-            actions = [
-                {"type": "blockdev-snapshot-internal-sync", "data": {"device": node, "name": tag}}
-                for node in _list_qcow2_nodes(ask("query-block"))
-            ]
-            if actions:
-                ask("transaction", actions=actions)
+        with self._asking(name, f"keep the disks of domain {name!r}") as ask:
+            nodes = [node["node-name"] for node in _list_qcow2(ask("query-block"))]
+            data = [{"device": node, "name": tag} for node in nodes]
+            if data:
+                kind = "blockdev-snapshot-internal-sync"
+                ask("transaction", actions=[{"type": kind, "data": item} for item in data])
 
     def save_outside(self, name: str, path: Path) -> None:
         """See `States.save_outside`."""
@@ -132,6 +127,25 @@ class LibvirtStates(Part):
                 if self._find_owner(domain) == prefix_uuid
             }
 
+    @contextmanager
+    def _asking(self, name: str, action: str) -> Iterator[Callable[..., Any]]:
+        """Give a function that has QEMU's monitor do a command to a block that tries *action*.
+
+        (https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html)
+        """
+        import libvirt_qemu
+
+        with self._with_domain(name, action) as domain:
+
+            def ask(command: str, **arguments: object) -> Any:
+                request = json.dumps({"execute": command, "arguments": arguments})
+                reply = json.loads(libvirt_qemu.qemuMonitorCommand(domain, request, 0))
+                if "error" in reply:
+                    raise _refusal(f"cannot {action}", str(reply["error"]["desc"]))
+                return reply["return"]
+
+            yield ask
+
     def _tell(self, name: str, command: str, action: str) -> None:
         """Have the human monitor do *command*."""
         import libvirt_qemu
@@ -150,10 +164,10 @@ def _refusal(message: str, said: str) -> HypervisorError:
     return HypervisorError(f"{message}: {said}", hint=hint)
 
 
-def _list_qcow2_nodes(blocks: list[dict[str, Any]]) -> list[str]:
-    """Names of the nodes of writable qcow2 disks, from the answer to ``query-block``."""
+def _list_qcow2(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the writable qcow2 disks of a domain, from the answer to ``query-block``."""
     inserted = [block["inserted"] for block in blocks if "inserted" in block]
-    return [item["node-name"] for item in inserted if item["drv"] == "qcow2" and not item["ro"]]
+    return [item for item in inserted if item["drv"] == "qcow2" and not item["ro"]]
 
 
 def _read_activity(run: int, stats: Mapping[str, Any]) -> Activity:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lago_sdk.errors import LagoError
 from lago_sdk.events import Note, stage
 from lago_sdk.service.snapshots.create import undo_create
 from lago_sdk.service.snapshots.delete import finish_delete
@@ -34,6 +35,15 @@ def repair(context: PrefixContext, *, reverts: bool = True) -> None:
             _end_create(context, store, pending)
         else:
             _end_revert(context, store, pending, again=reverts)
+
+
+def try_to_repair(context: PrefixContext) -> None:
+    """End what was cut off, before something that does not need it; what fails is told."""
+    try:
+        repair(context)
+    except (LagoError, ExceptionGroup) as error:
+        text = f"what was done to snapshots could not be ended, and is tried again later: {error}"
+        context.world.observe(Note(message=text, warning=True))
 
 
 _WORDS = {"create": "snapshot", "revert": "revert", "delete": "deletion"}
