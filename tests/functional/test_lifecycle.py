@@ -332,8 +332,9 @@ def test_a_lab_comes_back_after_a_restart_of_the_machine(lab):
     for pid, command in list_processes():
         if "supervisor.py" in command and str(lab.path) in command:
             os.kill(pid, signal.SIGKILL)
-    assert wait_until(lambda: not find_qemus(lab, "db"))
+    assert wait_until(lab.context.world.host.is_ended)
     shutil.rmtree(lab.record.run_dir)
+    assert not find_qemus(lab, "db")
     assert set(states(lab).values()) == {VMState.DOWN}
     assert lab.status().problem == ""
     assert set(lab.start().started) == {"web", "db"}

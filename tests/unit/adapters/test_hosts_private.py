@@ -137,6 +137,15 @@ def test_a_host_whose_socket_is_lost_is_broken_and_has_not_ended(host, tmp_path,
     assert sleeper.wait(timeout=5) == -signal.SIGKILL
 
 
+def test_a_supervisor_that_nobody_has_reaped_yet_has_ended(tmp_path, sleeper):
+    record = tmp_path / "record"
+    write_record(record, sleeper.pid)
+    assert supervised.is_alive(record)
+    sleeper.kill()
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
+    assert not supervised.is_alive(record)
+
+
 @pytest.mark.parametrize("changes", [{"started": 1}, {"boot_id": "another"}])
 def test_a_pid_that_belongs_to_somebody_else_is_left_alone(tmp_path, sleeper, changes):
     record = tmp_path / "record"

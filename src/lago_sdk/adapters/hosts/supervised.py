@@ -49,6 +49,17 @@ def find_processes(record: Path, *, pid: int | None) -> tuple[int, ...]:
     return (pidfd, *_find_waiting(int(stat[_PARENT])))
 
 
+def is_alive(record: Path) -> bool:
+    """Whether the supervisor that named itself in *record* has not ended."""
+    pidfds = find_processes(record, pid=None)
+    try:
+        # One that nobody has reaped yet can still be found, and has ended all the same.
+        return bool(pidfds) and not _wait_end(pidfds[:1], 0.0)
+    finally:
+        for pidfd in pidfds:
+            os.close(pidfd)
+
+
 def end_processes(pidfds: Sequence[int], control: Path) -> None:
     """End the supervisor and wait until everything in its PID namespace has gone.
 
