@@ -6,7 +6,7 @@
 readonly HOST_PACKAGES=(
     libvirt-daemon libvirt-daemon-driver-qemu libvirt-daemon-system
     qemu-system-x86 qemu-utils
-    dnsmasq-base iproute2 iptables uidmap
+    dnsmasq-base e2fsprogs fdisk fuse3 iproute2 iptables uidmap
 )
 # What templates are built with.
 readonly TEMPLATE_PACKAGES=(
