@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from lago_sdk.prefix import Prefix
     from lago_sdk.results import CommandResult
     from lago_sdk.service.capture import Capture, Target
+    from lago_sdk.service.copies import HostPath
     from lago_sdk.service.displays import Graphics
     from lago_sdk.service.forward import Address
     from lago_sdk.service.screens import Screenshot
-    from lago_sdk.service.copies import HostPath
     from lago_sdk.service.snapshots.model import RevertReport, SnapshotReport
     from lago_sdk.service.usage import VMUsage
     from lago_sdk.spec.disk import DiskSpec

@@ -57,9 +57,7 @@ class Landing:
         self.has_arrived = False
         """Whether anything of it came."""
 
-    def add_directory(
-        self, parts: Parts, mode: int = 0o755, *, mtime: float | None = None
-    ) -> None:
+    def add_directory(self, parts: Parts, mode: int = 0o755, *, mtime: float | None = None) -> None:
         """Make a directory; its permission bits (and its time, if exact) are set by `finish`."""
         with self._attempt(parts):
             self._locate(parts)

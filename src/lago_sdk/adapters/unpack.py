@@ -54,7 +54,7 @@ def _land(
         return
     landing, parts = found
     if member.isdir():
-        landing.add_directory(parts, member.mode)
+        landing.add_directory(parts, member.mode, mtime=member.mtime)
     elif member.isreg():
         content = archive.extractfile(member)
         assert content is not None

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import attrs
 
+from lago_sdk.errors import PathNotFoundError
 from lago_sdk.results import CommandResult
 from lago_sdk.testing.offline import extract_fake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
-    from lago_sdk.ports import Extraction, Readable
+    from lago_sdk.ports import Extraction, Readable, Skipped
 
 _NOT_FOUND = 127
 """A shell's exit code for a program that is not there."""
@@ -67,6 +68,7 @@ class FakeGuest:
 
     Attributes:
         calls: What `run` was asked, in order.
+        skipped: What `copy_to` and `copy_from` return.
         interactions: What `interact` was asked, in order.
         files: Its files by absolute path, for `extract`.
         is_open: Whether there was a login since the last `close`.
@@ -79,6 +81,7 @@ class FakeGuest:
         self.interactions: list[str | None] = []
         self.files: dict[str, bytes] = {}
         self.is_open = False
+        self.skipped: tuple[Skipped, ...] = ()
         self._answers: dict[str, Callable[[Call], CommandResult]] = {}
         self._streams: dict[str, tuple[bytes, int, str]] = {}
         self._boot: Callable[[Callable[[], None]], float] | None = None
@@ -183,6 +186,47 @@ class FakeGuest:
         self.calls.append(Call(command="extract", timeout=timeout))
         self._log_in()
         return extract_fake(self.files, paths)
+
+    def copy_to(
+        self,
+        sources: Sequence[str],
+        target: str,
+        *,
+        follow: bool = False,
+        on_progress: Callable[[int, int | None], None] | None = None,
+    ) -> tuple[Skipped, ...]:
+        """Put the files that are at *sources* or below them into `files`, under *target*."""
+        self.calls.append(Call(command=f"copy_to {target}{' follow' * follow}"))
+        self._log_in()
+        for source in map(Path, sources):
+            above = source if source.is_file() else source.parent
+            for file in (source, *source.rglob("*")):
+                if file.is_file():
+                    name = target if file == above else f"{target}/{file.relative_to(above)}"
+                    self.files[name] = file.read_bytes()
+                    if on_progress is not None:
+                        on_progress(len(self.files[name]), None)
+        return self.skipped
+
+    def copy_from(
+        self,
+        sources: Sequence[str],
+        target: Path,
+        *,
+        follow: bool = False,
+        on_progress: Callable[[int, int | None], None] | None = None,
+    ) -> tuple[Skipped, ...]:
+        """Write those of `files` that are at *sources* or below them to *target*."""
+        self.calls.append(Call(command=f"copy_from {target}{' follow' * follow}"))
+        self._log_in()
+        into = target.is_dir()
+        places = [(path, target / PurePosixPath(path).name if into else target) for path in sources]
+        extraction = extract_fake(self.files, places)
+        if extraction.missing:
+            raise PathNotFoundError("fake", extraction.missing)
+        if on_progress is not None:
+            on_progress(sum(map(len, self.files.values())), None)
+        return self.skipped
 
     def close(self) -> None:
         """Log out."""

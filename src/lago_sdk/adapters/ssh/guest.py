@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import paramiko
+
     from lago_sdk.adapters.ssh.command_stream import CommandStream, Mark
     from lago_sdk.adapters.ssh.pool import Pool
     from lago_sdk.adapters.ssh.stages import Limits, Reached
-    from lago_sdk.ports import Extraction, Readable, SSHTarget
+    from lago_sdk.ports import Extraction, Readable, Skipped, SSHTarget
     from lago_sdk.results import CommandResult
 
 _END_SECONDS = 10.0
@@ -199,6 +201,50 @@ class SSHGuest:
         from lago_sdk.adapters.ssh.archive import extract
 
         return extract(paths, lambda command: self.stream(command, timeout=timeout))
+
+    def copy_to(
+        self,
+        sources: Sequence[str],
+        target: str,
+        *,
+        follow: bool = False,
+        on_progress: Callable[[int, int | None], None] | None = None,
+    ) -> tuple[Skipped, ...]:
+        """Copy files and directories to the guest; see `lago_sdk.ports.Guest.copy_to`."""
+        from lago_sdk.adapters.ssh.copies import copy_to
+
+        return copy_to(self, sources, target, follow=follow, on_progress=on_progress)
+
+    def copy_from(
+        self,
+        sources: Sequence[str],
+        target: Path,
+        *,
+        follow: bool = False,
+        on_progress: Callable[[int, int | None], None] | None = None,
+    ) -> tuple[Skipped, ...]:
+        """Copy files and directories from the guest; see `lago_sdk.ports.Guest.copy_from`."""
+        from lago_sdk.adapters.ssh.fetches import copy_from
+
+        return copy_from(self, sources, target, follow=follow, on_progress=on_progress)
+
+    @property
+    def name(self) -> str:
+        """Name of the VM."""
+        return self._target.vm
+
+    @contextmanager
+    def session(self) -> Iterator[paramiko.Channel]:
+        """Open a channel for the block.
+
+        Raises:
+            SSHError: No connection.
+        """
+        with self._get_pool().session(None) as (_, channel):
+            try:
+                yield channel
+            finally:
+                channel.close()
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""

@@ -85,7 +85,8 @@ class RemoteCommand:
         """
         try:
             self._channel.settimeout(_WRITER_LOOKS)
-            self._transport.send_request(self._channel, "exec", line, want_reply=True)
+            text = line.encode("utf-8", "surrogateescape")  # names of files may be no text
+            self._transport.send_request(self._channel, "exec", text, want_reply=True)
             if not data:
                 self._channel.shutdown_write()
         except FAILURES as error:

@@ -94,7 +94,7 @@ class Transport(paramiko.Transport):
     }
 
     def send_request(
-        self, channel: paramiko.Channel, kind: str, text: str, *, want_reply: bool
+        self, channel: paramiko.Channel, kind: str, text: str | bytes, *, want_reply: bool
     ) -> None:
         """Send a channel request that carries one string, and do not wait for the answer.
 
