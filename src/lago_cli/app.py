@@ -40,7 +40,18 @@ _FAMILIES = {
         "set-current": "Make a prefix the one that verbs work on.",
     },
     "shell": {"shell": "Open a shell in a guest, or run a command or script there."},
+    "copy": {
+        "copy-to-vm": "Copy files and directories to a guest.",
+        "copy-from-vm": "Copy files and directories from a guest.",
+    },
     "console": {"console": "Sit at the serial console of a VM, or print its log."},
+    "see": {
+        "screenshot": "Take a picture of a VM's display, as PNG.",
+        "display": "Tell how to sit at a VM's display by VNC or SPICE, or do it.",
+        "forward": "Let a port of this machine's loopback lead to a TCP port of a guest.",
+    },
+    "top": {"top": "Show how much VMs do: processor, memory, disks and nics."},
+    "capture": {"capture": "Capture the packets of a net, or of a nic of a VM."},
     "tools": {
         "ssh-config": "Print how ssh, scp, rsync and editors log in to the VMs.",
         "ansible-hosts": "Print the VMs as an Ansible inventory.",

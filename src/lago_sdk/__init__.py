@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     )
     from lago_sdk.handles.agent import Agent
     from lago_sdk.handles.console import Console
+    from lago_sdk.handles.lines import GuestLines
     from lago_sdk.handles.service import Service
     from lago_sdk.handles.wait_for import WaitFor
     from lago_sdk.net import Net
@@ -176,6 +177,7 @@ _HOMES = {
     "lago_sdk.events": "Event Note Observer Output Progress StageFailed StageFinished StageStarted",
     "lago_sdk.handles.agent": "Agent",
     "lago_sdk.handles.console": "Console",
+    "lago_sdk.handles.lines": "GuestLines",
     "lago_sdk.handles.service": "Service",
     "lago_sdk.handles.wait_for": "WaitFor",
     "lago_sdk.net": "Net",
@@ -276,6 +278,7 @@ __all__ = [
     "Graphics",
     "GraphicsType",
     "GuestInterface",
+    "GuestLines",
     "GuestOS",
     "HostError",
     "HostKeyChangedError",

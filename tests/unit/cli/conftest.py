@@ -41,6 +41,14 @@ class FakeVM:
         on_output("out", b"script\n")
         return CommandResult(command=str(path), code=self.code, out="", err="")
 
+    def copy_to(self, source, target, *, follow=False):
+        self.calls.append(("copy to", source, target, follow))
+        return ()
+
+    def copy_from(self, source, target, *, follow=False):
+        self.calls.append(("copy from", source, target, follow))
+        return ()
+
     @property
     def console(self):
         return FakeConsoleHandle(self.log)
