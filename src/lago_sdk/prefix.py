@@ -602,13 +602,18 @@ class Prefix:
         return read_usage(self.context, select_vms(self.plan, list_names(vms)))
 
     def watch_usage(
-        self, interval: float = 1.0, vms: str | Iterable[str] | None = None
+        self,
+        interval: float = 1.0,
+        vms: str | Iterable[str] | None = None,
+        *,
+        wait: Callable[[float], object] | None = None,
     ) -> Iterator[tuple[VMLoad, ...]]:
         """Tell how much VMs do, over and over: rates between two looks.
 
         Args:
             interval: Seconds between two looks; the first rates come after one.
             vms: Names of VMs; all for ``None``.
+            wait: Waits for so many seconds; may raise to end it. Sleeps when ``None``.
 
         Raises:
             LagoError: The interval is none.
@@ -618,7 +623,8 @@ class Prefix:
 
         check_interval(interval)
         names = list_names(vms)
-        return watch_usage(lambda: self.usage(names), self._world.clock.sleep, interval)
+        sleep = wait or self._world.clock.sleep
+        return watch_usage(lambda: self.usage(names), sleep, interval)
 
     def close(self) -> None:
         """Close all connections; what runs keeps running."""

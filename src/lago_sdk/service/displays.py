@@ -42,6 +42,8 @@ class Graphics:
     port: int
     """TCP port."""
     password: str = attrs.field(repr=False)
+    is_forwarded: bool = False
+    """Whether the address is one of ours that leads there, as long as we let it."""
 
     @property
     def url(self) -> str:
@@ -119,7 +121,7 @@ def open_display(vm: VMPlan, context: PrefixContext, *, local_port: int = 0) -> 
         return
     target = Address(graphics.host, graphics.port)
     with relay(vm, context, target, local_port=local_port) as near:
-        yield attrs.evolve(graphics, host=near.host, port=near.port)
+        yield attrs.evolve(graphics, host=near.host, port=near.port, is_forwarded=True)
 
 
 def view_display(vm: VMPlan, context: PrefixContext) -> None:
