@@ -7,7 +7,9 @@
 
 ``lago_prefix`` is a running prefix, brought up once for each test module and destroyed after
 it. It is made from ``lago_init_file``: the ini option of that name, ``LagoInitFile`` beside the
-test module when it is not set. Override either fixture to say otherwise.
+test module when it is not set. ``lago_clean`` is the same prefix as it was when it had just come
+up: it is reverted before a test where anything has happened to it. Override any of them to say
+otherwise.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from lago_sdk.prefix import Prefix
 
 _INIT_FILE = "LagoInitFile"
+_SNAPSHOT = "clean"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,3 +76,20 @@ def lago_prefix(
     with Prefix.create(lago_init_file, workdir=workdir, config=lago_config, keep=keep) as prefix:
         prefix.start()
         yield prefix
+
+
+@pytest.fixture(scope="module")
+def lago_snapshot(lago_prefix: Prefix) -> str:
+    """Name of the snapshot that ``lago_clean`` goes back to; made of the running prefix.
+
+    Override it to prepare the prefix first: ``lago_prefix.deploy()``, then the snapshot.
+    """
+    lago_prefix.create_snapshots(_SNAPSHOT)
+    return _SNAPSHOT
+
+
+@pytest.fixture
+def lago_clean(lago_prefix: Prefix, lago_snapshot: str) -> Prefix:
+    """The running prefix of the module as it was at first, whatever tests did to it since."""
+    lago_prefix.revert_snapshots(lago_snapshot, if_dirty=True)
+    return lago_prefix

@@ -73,9 +73,8 @@ class Cut:
 
 def pause(context: PrefixContext, vms: Iterable[VMPlan]) -> None:
     """Pause VMs that run, all at once."""
-    hypervisor = context.hypervisor
     run_parallel(
-        lambda vm: hypervisor.suspend_domain(vm.domain),
+        lambda vm: context.hypervisor.suspend_domain(vm.domain),
         vms,
         limit=AT_ONCE,
         message="several VMs could not be paused",
@@ -85,12 +84,11 @@ def pause(context: PrefixContext, vms: Iterable[VMPlan]) -> None:
 
 def resume(context: PrefixContext, vms: Iterable[VMPlan]) -> None:
     """Let VMs run on, all at once; those that are off stay so."""
-    hypervisor = context.hypervisor
 
     def run_on(vm: VMPlan) -> None:
-        info = hypervisor.find_domain(vm.domain)
+        info = context.hypervisor.find_domain(vm.domain)
         if info is not None and info.state.is_active:
-            hypervisor.resume_domain(vm.domain)
+            context.hypervisor.resume_domain(vm.domain)
 
     run_parallel(
         run_on,
