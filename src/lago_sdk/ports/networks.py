@@ -45,3 +45,6 @@ class Networks(Protocol):
         Raises:
             HypervisorError: It cannot, as when the address is reserved for another card.
         """
+
+    def release_address(self, network: str, *, mac: str, name: str, address: str) -> None:
+        """Undo `reserve_address` in a network that runs; nothing happens where there is none."""

@@ -17,7 +17,7 @@ from lago_sdk.spec.net import SubnetChoice
 from lago_sdk.spec.prefix import PrefixSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from lago_sdk.plan.models import NetPlan, NicPlan, Plan, VMPlan
     from lago_sdk.service.context import PrefixContext
@@ -49,7 +49,7 @@ def attach_nic(vm: VMPlan, asked: NicSpec, context: PrefixContext) -> Plan:
 
 
 def detach_nic(vm: VMPlan, index: int, context: PrefixContext, *, timeout: float) -> Plan:
-    """Take a card out of *vm*; returns the plan without it. Its reservation stays.
+    """Take a card out of *vm*; returns the plan without it and its addresses.
 
     Raises:
         VMError: There is no such card, ssh goes over it, or the guest does not let go of it.
@@ -58,13 +58,19 @@ def detach_nic(vm: VMPlan, index: int, context: PrefixContext, *, timeout: float
     if nic == vm.management_nic:
         message = f"eth{index} of {vm.name!r} is on its management net: ssh goes over it"
         raise VMError(vm.name, message, hint="pull its cable instead: set_link, lagoctl link")
-    subject = f"{vm.name}/eth{index}"
-    with context.step("detach nic", subject):
-        is_active = observe(context.plan, context.world.host).is_active(vm.name)
-        if is_active and not context.hypervisor.detach_nic(vm.domain, nic.mac, timeout=timeout):
+    net = context.plan.get_net(nic.net)
+    with context.step("detach nic", f"{vm.name}/eth{index}"):
+        seen = observe(context.plan, context.world.host)
+        if seen.is_active(vm.name) and not context.hypervisor.detach_nic(
+            vm.domain, nic.mac, timeout=timeout
+        ):
             message = f"the guest of {vm.name!r} did not let go of eth{index} "
             raise VMError(vm.name, f"{message}within {timeout:g} s", hint="stop the VM first")
-    return replace_vm(context.plan, remove_nic(vm, nic))
+        if seen.nets[net.name].is_active:
+            for mac, name, address in _list_reservations(net, nic):
+                context.hypervisor.release_address(net.network, mac=mac, name=name, address=address)
+    left = replace_vm(context.plan, remove_nic(vm, nic))
+    return replace_net(left, _without_nic(net, nic))
 
 
 def set_link(vm: VMPlan, index: int, context: PrefixContext, *, is_up: bool) -> None:
@@ -151,13 +157,30 @@ def _with_nic(net: NetPlan, nic: NicPlan, found: NetPlan) -> NetPlan:
     )
 
 
-def _reserve(net: NetPlan, nic: NicPlan, context: PrefixContext) -> None:
-    """Tell the net's DHCP server which address the card is planned to have."""
+def _without_nic(net: NetPlan, nic: NicPlan) -> NetPlan:
+    """Return *net* without what it knows of *nic*."""
+    addresses = {str(address) for address in (nic.ip, nic.ip6) if address is not None}
+    return attrs.evolve(
+        net,
+        dhcp_hosts=tuple(host for host in net.dhcp_hosts if host.mac != nic.mac),
+        dns_records=tuple(record for record in net.dns_records if str(record.ip) not in addresses),
+        mapping={
+            name: address for name, address in net.mapping.items() if address not in addresses
+        },
+    )
+
+
+def _list_reservations(net: NetPlan, nic: NicPlan) -> Iterator[tuple[str, str, str]]:
+    """Yield MAC, name and IPv4 address of what the net's DHCP server keeps for *nic*."""
     for host in net.dhcp_hosts:
         if host.mac == nic.mac and host.ip is not None:
-            context.hypervisor.reserve_address(
-                net.network, mac=host.mac, name=host.name, address=str(host.ip)
-            )
+            yield host.mac, host.name, str(host.ip)
+
+
+def _reserve(net: NetPlan, nic: NicPlan, context: PrefixContext) -> None:
+    """Tell the net's DHCP server which address the card is planned to have."""
+    for mac, name, address in _list_reservations(net, nic):
+        context.hypervisor.reserve_address(net.network, mac=mac, name=name, address=address)
 
 
 def _plug_in(

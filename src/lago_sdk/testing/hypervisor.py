@@ -188,12 +188,18 @@ class FakeNetworks(FakePart):
             network = self._networks.get(name)
             return network.leases if network is not None else ()
 
-
     def reserve_address(self, network: str, *, mac: str, name: str, address: str) -> None:
         """See `Networks.reserve_address`."""
         with self._lock:
             self._begin("reserve_address", network)
             self._networks[network].reserved[mac] = (name, address)
+
+    def release_address(self, network: str, *, mac: str, name: str, address: str) -> None:
+        """See `Networks.release_address`."""
+        del name, address
+        with self._lock:
+            self._begin("release_address", network)
+            self._networks[network].reserved.pop(mac, None)
 
 
 class FakeHypervisor(

@@ -136,6 +136,10 @@ def test_a_net_that_is_up_learns_the_reservation(lab):
     nic = prefix.vms["web"].attach_nic("lan")
     reserved = world.hypervisor._networks[network(prefix, "lan")].reserved
     assert reserved[nic.mac][1] == str(nic.ip)
+    prefix.vms["web"].detach_nic(nic.index)
+    assert nic.mac not in reserved
+    assert str(nic.ip) not in prefix.nets["lan"].mapping.values()
+    assert prefix.vms["web"].attach_nic("lan").ip == nic.ip
 
 
 def test_bad_nics_are_told(lab):

@@ -87,15 +87,31 @@ class LibvirtNetworks(Part):
         """See `Networks.reserve_address`."""
         import libvirt
 
-        host = ET.Element("host", {"mac": mac, "name": name, "ip": address})
         with self._doing(f"reserve an address in network {network!r}") as connection:
-            connection.networkLookupByName(network).update(
-                libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST,
-                libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST,
-                -1,
-                ET.tostring(host, encoding="unicode"),
-                libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE | libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG,
-            )
+            command = libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST
+            _update_host(connection, network, command, mac=mac, name=name, ip=address)
+
+    def release_address(self, network: str, *, mac: str, name: str, address: str) -> None:
+        """See `Networks.release_address`."""
+        import libvirt
+
+        action = f"release an address in network {network!r}"
+        with self._doing(action) as connection, tolerated(*GONE):
+            command = libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE
+            _update_host(connection, network, command, mac=mac, name=name, ip=address)
+
+
+def _update_host(connection: Any, network: str, command: int, **host: str) -> None:
+    """Change a reservation of a network that runs, and of its definition."""
+    import libvirt
+
+    connection.networkLookupByName(network).update(
+        command,
+        libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST,
+        -1,
+        ET.tostring(ET.Element("host", host), encoding="unicode"),
+        libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE | libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG,
+    )
 
 
 def _find_network(connection: Any, name: str) -> Any:
