@@ -5,6 +5,10 @@ the environment that nox runs in, which is what `scripts/test` does: one environ
 """
 
 import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
@@ -66,23 +70,54 @@ def functional(session: nox.Session) -> None:
     pytest = ("python", "-m", "pytest", "--import-mode=importlib", "--timeout=600")
     pytest += ("-p", "no:cacheprovider")
     tests = ("tests/functional", "examples")
-    is_root = os.geteuid() == 0
-    runs = {f"private host, as {'root' if is_root else 'you'}": (*pytest, *tests)}
-    if is_root:
-        as_user = (str(HERE / "scripts" / "as-test-user"), *pytest, *tests)
-        runs["private host, as an ordinary user"] = as_user
     in_sandbox = ("python", "tests/functional/sandbox.py", *pytest, *tests)
-    runs["system host, in a sandbox"] = in_sandbox
-    failed = []
+    if os.geteuid() == 0:
+        as_user = (str(HERE / "scripts" / "as-test-user"), *pytest, *tests)
+        first = {"private host, as root": (*pytest, *tests)}
+        second = {
+            "private host, as an ordinary user": as_user,
+            "system host, in a sandbox": in_sandbox,
+        }
+    else:
+        first = {"private host, as you": (*pytest, *tests)}
+        second = {"system host, in a sandbox": in_sandbox}
     # What a run is not about (root, private hosts) is deselected by tests/functional/conftest.py.
-    for title, command in runs.items():
-        session.log(f"functional tests: {title}")
-        try:
-            session.run(*command, *session.posargs, external=True)
-        except CommandFailed:
-            failed.append(title)
+    # Booting guests wait for each other often enough that two rows keep two processors busy.
+    with ThreadPoolExecutor() as pool:
+        other = pool.submit(run_quietly, session, second)
+        failed = []
+        for title, command in first.items():
+            session.log(f"functional tests: {title}")
+            try:
+                session.run(*command, *session.posargs, external=True)
+            except CommandFailed:
+                failed.append(title)
+        for title, code, output in other.result():
+            session.log(f"functional tests: {title}")
+            sys.stdout.write(output)
+            failed += [title] if code else []
     if failed:
         session.error(f"functional tests failed: {'; '.join(failed)}")
+
+
+def run_quietly(
+    session: nox.Session, runs: Mapping[str, tuple[str, ...]]
+) -> list[tuple[str, int, str]]:
+    """Run commands one after the other; returns title, exit code and output of each."""
+    done = []
+    for title, command in runs.items():
+        finished = subprocess.run(  # noqa: S603 - commands of this file
+            [*command, *session.posargs],
+            env={**os.environ, **{k: v for k, v in session.env.items() if v is not None}},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        done.append((title, finished.returncode, finished.stdout))
+    return done
 
 
 @nox.session

@@ -137,7 +137,7 @@ def lagoctl(tmp_path: Path, host: str, tiny: str) -> Iterator[Lagoctl]:
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Fail where a process of a test's prefix outlives the session."""
-    base = str(tmp_path_factory.getbasetemp())
+    base = f"{tmp_path_factory.getbasetemp()}/"
     yield
     left = {pid: command for pid, command in list_processes() if base in command}
     assert left == {}, "processes of tests are still running"
