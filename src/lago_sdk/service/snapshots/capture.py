@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import attrs
 
-from lago_sdk.errors import HypervisorError
+from lago_sdk.errors import HypervisorError, SnapshotError
 from lago_sdk.events import Note
 from lago_sdk.render.machine import move_machine, parse_machine
 from lago_sdk.service.snapshots.disks import copy_disks, forget_disks, mark_disks
@@ -14,11 +15,15 @@ from lago_sdk.service.snapshots.model import Mechanism, make_tag
 from lago_sdk.state import VMState
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lago_sdk.plan.models import VMPlan
     from lago_sdk.service.context import PrefixContext
     from lago_sdk.service.snapshots.model import VMSnapshot
     from lago_sdk.service.snapshots.store import SnapshotStore
 
+_NEXT_TO_NOTHING = 4 << 20
+"""Bytes: less than QEMU writes at once."""
 _BUSY_SECONDS = 120.0
 """How long a libvirt may go on with what somebody asked of it who was killed then."""
 
@@ -40,7 +45,31 @@ class Capture:
         self._images = context.world.images
 
     def keep_running(self, vm: VMPlan, kept: VMSnapshot) -> None:
-        """Keep a VM that is paused; it is paused afterwards."""
+        """Keep a VM that is paused; it is paused afterwards.
+
+        Raises:
+            SnapshotError: The file system is full.
+            HypervisorError: It cannot be kept.
+        """
+        try:
+            self._keep_running(vm, kept)
+        except HypervisorError as error:
+            full = self._find_full(kept)
+            if full is None:
+                raise
+            raise SnapshotError(
+                f"{vm.name!r} cannot be kept: the file system of {str(full)!r} is full",
+                hint="free some space; nothing is lost, and the VM runs on",
+            ) from error
+
+    def _find_full(self, kept: VMSnapshot) -> Path | None:
+        """Return where there is no space left; QEMU tells an I/O error only."""
+        paths = [self._store.absolute(disk.path).parent for disk in kept.disks]
+        places = [*paths, self._context.layout.path]
+        full = (path for path in places if shutil.disk_usage(path).free < _NEXT_TO_NOTHING)
+        return next(full, None)
+
+    def _keep_running(self, vm: VMPlan, kept: VMSnapshot) -> None:
         hypervisor = self._context.hypervisor
         if kept.mechanism is Mechanism.INSIDE:
             hypervisor.save_inside(vm.domain, self._tag)
