@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lago_sdk.service.collect import CollectReport
     from lago_sdk.service.context import PrefixContext
     from lago_sdk.service.deploy import DeployReport
+    from lago_sdk.service.forks.create import Seedling
     from lago_sdk.service.snapshots.model import RevertReport, Snapshot, SnapshotReport
     from lago_sdk.service.start import StartReport
     from lago_sdk.service.status import Observation, PrefixStatus
@@ -204,6 +205,11 @@ class Prefix:
         """Bring the creation to its end, from wherever it stands."""
         from lago_sdk.service.create import create_prefix
 
+        if self._layout.fork_mark.exists():
+            raise WorkdirError(
+                f"the prefix {self.name!r} is unfinished: its fork was cut off",
+                hint="remove it: lagoctl destroy; and fork again",
+            )
         self.__dict__["plan"] = create_prefix(
             spec,
             uuid=self._uuid,
@@ -630,6 +636,88 @@ class Prefix:
         """Close all connections; what runs keeps running."""
         self._guests.forget()
         self._world.host.close()
+
+    # -- forks -----------------------------------------------------------------------------
+
+    def fork(self, name: str) -> Self:
+        """Make an independent prefix *name* in the same workdir that goes on from here.
+
+        See `fork_many`.
+        """
+        (fork,) = self.fork_many((name,))
+        return fork
+
+    def fork_many(self, names: Iterable[str]) -> tuple[Self, ...]:
+        """Make independent prefixes in the same workdir that go on from what this one is now.
+
+        Each has a private host of its own, with the same VMs, addresses, MACs, host keys and
+        names, memory and disks; VMs that are off are off in it. When it returns, guests answer
+        ssh, and their clocks are right. This prefix stands still for a moment and goes on; from
+        then on none needs another. A failure leaves none of the forks.
+
+        Args:
+            names: Their names; at least one.
+
+        Raises:
+            HostError: The prefix is not on a private host, or none can be made.
+            PrefixExistsError: A name is taken.
+            SnapshotError: The memory of a VM cannot be kept; says why, and nothing was done.
+            ExceptionGroup: Several forks failed.
+        """
+        from contextlib import ExitStack
+
+        from lago_sdk.service.forks.create import check_forkable, fork_prefix
+
+        wanted = tuple(dict.fromkeys(names))
+        if not wanted:
+            raise LagoError("a fork needs a name", hint="prefix.fork('worker-1')")
+        with self.changing("fork"), ExitStack() as stack:
+            self._forget_plan()
+            check_forkable(self.context)
+            made: list[Self] = []
+            try:
+                for name in wanted:
+                    made.append(self._make_fork(name))
+                    stack.enter_context(made[-1].changing("fork the prefix"))
+                fork_prefix(self.context, [fork.as_seedling() for fork in made])
+            except BaseException:
+                for fork in made:
+                    fork._discard()  # noqa: SLF001 - a prefix of our own
+                raise
+        return tuple(made)
+
+    def _make_fork(self, name: str) -> Self:
+        """Make the directory of a fork, which is a prefix from then on; nothing is in it yet."""
+        import attrs
+
+        from lago_sdk.connect import connect
+        from lago_sdk.workdir import Workdir
+
+        config, observer = self._world.config, self._world.observe
+        uuid = uuid4().hex
+        home = Workdir(self.path.parent)
+        layout = PrefixLayout(home.path / name)
+        if layout.uuid.exists() and not layout.initialized.exists():
+            with suppress(PrefixNotFoundError):  # somebody else removed it
+                type(self).open_path(layout.path, config=config).remove_unfinished()
+        home.make_place(name)
+        record = attrs.evolve(self.record, run_dir=str(config.run_dir / uuid[:8]))
+        world = connect(layout, uuid=uuid, record=record, config=config, observer=observer)
+        fork = type(self)(layout, world, uuid=uuid)
+        world.files.write_atomic(layout.fork_mark, f"{self.path}\n")
+        fork._store.create(record, self.spec, uuid)  # noqa: SLF001 - a prefix of our own
+        return fork
+
+    def as_seedling(self) -> Seedling:
+        """Return what services make a fork of, where this is one that is being made."""
+        from lago_sdk.service.forks.create import Seedling
+
+        return Seedling(
+            uuid=self._uuid,
+            layout=self._layout,
+            save_plan=self._store.save_plan,
+            make_context=lambda: self.context,
+        )
 
     # -- snapshots -------------------------------------------------------------------------
 

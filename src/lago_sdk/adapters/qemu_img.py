@@ -73,6 +73,39 @@ class QemuImg:
             raise ImageError(f"a disk of {size} bytes is no disk: {path}")
         self._create(path, ["-f", _qemu_format(image_format)], size)
 
+    def create_layer(
+        self, source: Path, path: Path, *, image_format: DiskFormat, below: Image | None
+    ) -> None:
+        """Make a qcow2 image of what *source* itself holds; what is inside of it is left out.
+
+        Raises:
+            ImageError: *source* cannot be read or *path* not written.
+        """
+        base: list[str] = []
+        if below is not None:
+            place = Path(below.path)
+            name = place.name if place.parent == path.parent else str(place.absolute())
+            base = ["-F", _qemu_format(below.format), "-B", name]
+        options = ["-q", "-U", "-f", _qemu_format(image_format), "-O", "qcow2", *base]
+        try:
+            self._change(
+                f"make a layer of {source}",
+                ["convert", *options, str(source.absolute()), str(path.absolute())],
+            )
+        except ImageError:
+            path.unlink(missing_ok=True)
+            raise
+
+    def create_neighbour(self, path: Path, below: Image) -> None:
+        """Make a qcow2 overlay that finds *below* wherever both are moved together.
+
+        Raises:
+            ImageError: *below* is missing or damaged, or *path* cannot be written.
+        """
+        name = os.path.relpath(below.path, path.parent)
+        base = ["-F", _qemu_format(below.format), "-b", name]
+        self._create(path, ["-f", "qcow2", "-o", "lazy_refcounts=on", *base], None)
+
     def copy(self, source: Path, path: Path) -> None:
         """Copy an image, keeping its holes, and sharing its blocks where the file system can.
 

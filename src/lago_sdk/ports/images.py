@@ -21,6 +21,22 @@ class ImageTool(Protocol):
     def create_empty(self, path: Path, *, size: int, image_format: DiskFormat) -> None:
         """Make a sparse image of *size* bytes."""
 
+    def create_layer(
+        self, source: Path, path: Path, *, image_format: DiskFormat, below: Image | None
+    ) -> None:
+        """Make a qcow2 image of what *source* itself holds now, without what lies below it.
+
+        Args:
+            source: An image that nothing writes to meanwhile; a paused VM may have it open.
+            path: The new image.
+            image_format: The format of *source*.
+            below: What the new image lies on: the content of what is below *source*; its name is
+                written down relative to *path* where both are in one directory.
+        """
+
+    def create_neighbour(self, path: Path, below: Image) -> None:
+        """Make a qcow2 overlay that knows *below* by its place relative to *path*."""
+
     def copy(self, source: Path, path: Path) -> None:
         """Copy an image, keeping it sparse (by reflink where the file system can)."""
 

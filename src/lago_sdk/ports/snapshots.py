@@ -78,6 +78,13 @@ class States(Protocol):
             HypervisorError: It cannot be written; the domain is as before.
         """
 
+    def save_beside(self, name: str, path: Path) -> None:
+        """Write the memory of a paused domain to *path*; it stays as it is.
+
+        Raises:
+            HypervisorError: It cannot be written; the domain is as before.
+        """
+
     def restore_outside(self, path: Path, xml: str) -> None:
         """Begin a domain from the memory in *path*, paused.
 

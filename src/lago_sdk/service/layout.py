@@ -85,6 +85,21 @@ class PrefixLayout:
         return self.path / "snapshots"
 
     @property
+    def layers(self) -> Path:
+        """Frozen images below the disks of forks; the same files in all that share them."""
+        return self.path / "images" / "layers"
+
+    @property
+    def fork_mark(self) -> Path:
+        """JSON, while a fork is being made: of which prefix."""
+        return self.path / ".fork"
+
+    @property
+    def fork_state(self) -> Path:
+        """Memories that forks begin from; gone once they have."""
+        return self.path / "fork"
+
+    @property
     def clean_marks(self) -> Path:
         """A JSON file for each VM that nobody has used since it was at a snapshot."""
         return self.path / "snapshots" / ".clean"

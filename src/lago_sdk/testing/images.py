@@ -102,6 +102,22 @@ class FakeImages:
             raise ImageError(f"a disk of {size} bytes is no disk: {path}")
         _write(path, image_format, size, None)
 
+    def create_layer(
+        self,
+        source: Path,
+        path: Path,
+        *,
+        image_format: DiskFormat,  # noqa: ARG002 - the file tells
+        below: Image | None,
+    ) -> None:
+        """See `ImageTool.create_layer`."""
+        size = self.inspect(source).size
+        _write(path, DiskFormat.QCOW2, size, below.path if below is not None else None)
+
+    def create_neighbour(self, path: Path, below: Image) -> None:
+        """See `ImageTool.create_neighbour`."""
+        self.create_overlay(path, below)
+
     def copy(self, source: Path, path: Path) -> None:
         """See `ImageTool.copy`.
 

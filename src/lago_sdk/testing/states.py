@@ -83,6 +83,15 @@ class FakeStates(FakePart):
             path.write_text(f"memory of {name}\n")
             self._switch_off(name, "saved")
 
+    def save_beside(self, name: str, path: Path) -> None:
+        """See `States.save_beside`."""
+        with self._lock:
+            self._begin("save_beside", name)
+            self._fail(name, "save")
+            if self._get_running(name, "save").state is not VMState.PAUSED:
+                raise HypervisorError(f"domain {name!r} is not paused")
+            path.write_text(f"memory of {name}\n")
+
     def restore_outside(self, path: Path, xml: str) -> None:
         """See `States.restore_outside`."""
         name, uuid = parse_xml(xml, "domain")

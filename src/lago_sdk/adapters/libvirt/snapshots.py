@@ -18,6 +18,7 @@ from lago_sdk.adapters.libvirt.errors import Reason, tolerated
 from lago_sdk.adapters.libvirt.part import GONE, Part, parse_name
 from lago_sdk.errors import HypervisorError
 from lago_sdk.ports.snapshots import Activity, StateMissingError
+from lago_sdk.render.fork import parse_targets, render_memory_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -86,6 +87,19 @@ class LibvirtStates(Part):
 
         with self._with_domain(name, f"save the memory of domain {name!r} to {path}") as domain:
             domain.saveFlags(str(path), None, libvirt.VIR_DOMAIN_SAVE_PAUSED)
+
+    def save_beside(self, name: str, path: Path) -> None:
+        """See `States.save_beside`.
+
+        It is libvirt's external snapshot of a memory without any disk, which nobody remembers.
+        (https://libvirt.org/formatsnapshot.html)
+        """
+        import libvirt
+
+        with self._with_domain(name, f"write the memory of domain {name!r} to {path}") as domain:
+            targets = parse_targets(domain.XMLDesc(0))
+            xml = render_memory_snapshot(str(path), targets)
+            domain.snapshotCreateXML(xml, libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA)
 
     def restore_outside(self, path: Path, xml: str) -> None:
         """See `States.restore_outside`."""
