@@ -19,7 +19,8 @@ readonly BUILD_PACKAGES=(gcc libc6-dev libvirt-dev pkg-config)
 # What only tests use.
 readonly TEST_PACKAGES=(
     acl dropbear-bin gnupg libguestfs-tools libvirt-clients linux-image-cloud-amd64 mmdebstrap
-    openssh-client openssh-server ovmf rsync swtpm swtpm-tools xz-utils
+    openssh-client openssh-server ovmf rsync swtpm swtpm-tools tcpdump tshark
+    xz-utils
 )
 
 say() { printf '%s\n' "$*" >&2; }

@@ -51,7 +51,7 @@ def log_in_to_spice(address, password):
         (error,) = struct.unpack("<I", reply[:4])
         assert error == 0
         public_key = load_der_public_key(reply[4 : 4 + 162])
-        sha1 = hashes.SHA1()  # noqa: S303 - the protocol's
+        sha1 = hashes.SHA1()
         oaep = padding.OAEP(mgf=padding.MGF1(algorithm=sha1), algorithm=sha1, label=None)
         ticket = public_key.encrypt(password.encode() + b"\0", oaep)
         connection.sendall(struct.pack("<I", 1) + ticket)

@@ -68,7 +68,7 @@ def top(
         for number, loads in enumerate(_look(session.open_prefix(), vms, keys, interval), start=1):
             table = render_table("", _HEAD, [_list_cells(load) for load in loads])
             if in_place and written:
-                typer.echo(f"\x1b[{written}F\x1b[J", nl=False)  # to where it began, and clear
+                sys.stdout.write(f"\x1b[{written}F\x1b[J")  # to where it began, and clear
             elif written and session.format is None:
                 typer.echo()
             _write(session, loads, table)

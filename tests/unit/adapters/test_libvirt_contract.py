@@ -244,3 +244,26 @@ def test_many_threads_may_do_the_same_at_once(hypervisor, count):
     assert errors == []
     assert hypervisor.find_domain("0f1e2d3c-web") is None
     assert hypervisor.find_network("0f1e-lan") is None
+
+
+def test_a_picture_is_taken_of_what_runs(hypervisor):
+    hypervisor.create_domain(domain_xml())
+    picture = hypervisor.take_picture("0f1e2d3c-web")
+    assert picture.mime in {"image/png", "image/x-portable-pixmap"}
+    assert picture.data.startswith((b"\x89PNG", b"P6"))
+    assert hypervisor.find_display_server("0f1e2d3c-web") is None
+    with pytest.raises(HypervisorError):
+        hypervisor.take_picture("nobody")
+
+
+def test_a_nic_that_is_not_there_has_no_device(hypervisor):
+    hypervisor.create_domain(domain_xml())
+    assert hypervisor.find_nic_device("0f1e2d3c-web", "52:54:00:00:00:01") is None
+
+
+def test_counters_are_those_of_our_domains(hypervisor):
+    hypervisor.create_domain(domain_xml())
+    hypervisor.create_domain(domain_xml("other", owner=OTHERS))
+    found = hypervisor.read_statistics(OURS)
+    assert found.keys() == {"0f1e2d3c-web"}
+    assert found["0f1e2d3c-web"].state is VMState.RUNNING
