@@ -67,7 +67,7 @@ def _read_group(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
 
 
 @cache
-def _load(point: EntryPoint) -> object:
+def _load(point: EntryPoint, _path: tuple[str, ...]) -> object:
     """Import what an entry point names; whatever goes wrong is kept as a `_Broken`."""
     try:
         return point.load()
@@ -188,7 +188,7 @@ class InstalledPlugins:
 
 
 def _use(point: EntryPoint, accept: Callable[[object], T]) -> T:
-    value = _load(point)
+    value = _load(point, tuple(sys.path))
     if isinstance(value, _Broken):
         raise value.error
     return accept(value)

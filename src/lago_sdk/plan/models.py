@@ -16,7 +16,7 @@ from lago_sdk.spec.disk import DiskBus, DiskFormat, DiskSpec
 from lago_sdk.spec.lookup import get_net, get_vm
 from lago_sdk.spec.net import NetSpec
 from lago_sdk.spec.nic import NicSpec
-from lago_sdk.spec.vm import Bootstrap, VMSpec
+from lago_sdk.spec.vm import LOCAL, Bootstrap, VMSpec
 
 LOCAL_PROVIDER = "local-libvirt"
 """``vm-provider`` of VMs that run on the prefix's host, which is the default."""
@@ -26,7 +26,7 @@ SSH_PROVIDER = "ssh"
 
 def is_remote(vm: VMSpec) -> bool:
     """Whether something else than the prefix's host runs *vm*."""
-    return vm.vm_provider not in {None, LOCAL_PROVIDER}
+    return vm.vm_provider not in LOCAL
 
 
 class AddressMethod(enum.Enum):

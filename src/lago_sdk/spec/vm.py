@@ -12,6 +12,9 @@ from lago_sdk.spec.disk import DiskSpec
 from lago_sdk.spec.keys import key
 from lago_sdk.spec.nic import NicSpec
 
+LOCAL = frozenset({None, "local-libvirt"})
+"""Values of ``vm-provider`` of VMs that run on the prefix's host."""
+
 
 class Bootstrap(enum.Enum):
     """How a guest learns its name, keys and network at first boot."""

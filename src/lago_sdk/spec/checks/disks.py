@@ -13,6 +13,7 @@ from lago_sdk.spec.disk import (
     TemplateDisk,
     TemplateType,
 )
+from lago_sdk.spec.vm import LOCAL
 
 if TYPE_CHECKING:
     from lago_sdk.spec.disk import DiskSpec
@@ -45,7 +46,7 @@ def check_disks(vm: VMSpec, sink: Sink) -> None:
         _check_dev(disk, index, path, devices, sink)
         _check_kind(disk, path, sink)
         _check_build(disk, path, sink)
-    is_local = vm.vm_provider in {None, "local-libvirt"}
+    is_local = vm.vm_provider in LOCAL
     if not vm.disks and vm.ova is None and vm.kernel is None and is_local:
         sink.warn(
             ("domains", vm.name, "disks"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from lago_sdk.spec.addresses import AUTO_PREFIX, has_ip4, has_ip6, parse_ip4, subnet_of
 from lago_sdk.spec.net import NetType, SubnetChoice
+from lago_sdk.spec.vm import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,8 @@ MAX_BRIDGE_NAME = 15
 
 def check_nets(spec: PrefixSpec, sink: Sink) -> None:
     """Check each net for itself, and their subnets against each other."""
-    if not spec.nets:
+    is_local = any(vm.vm_provider in LOCAL for vm in spec.vms) or not spec.vms
+    if not spec.nets and is_local:
         sink.error(
             ("nets",), "there are no nets", hint="add one: 'nets: {lan: {}}'", code="no-nets"
         )

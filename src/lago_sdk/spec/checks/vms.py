@@ -10,7 +10,7 @@ import attrs
 
 from lago_sdk.errors import suggest
 from lago_sdk.spec.keys import find_key
-from lago_sdk.spec.vm import Firmware, GraphicsType, VideoModel, VMSpec
+from lago_sdk.spec.vm import LOCAL, Firmware, GraphicsType, VideoModel, VMSpec
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -151,7 +151,7 @@ _DECISIVE = frozenset({"vm_provider"})
 
 
 def _check_login(vm: VMSpec, path: Path, sink: Sink) -> None:
-    is_local = vm.vm_provider in {None, "local-libvirt"}
+    is_local = vm.vm_provider in LOCAL
     if not 0 < vm.ssh_port <= MAX_PORT:
         message = f"{vm.ssh_port} is no TCP port"
         sink.error((*path, "ssh-port"), message, hint=f"1 to {MAX_PORT}", code="bad-port")

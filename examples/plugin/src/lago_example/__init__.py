@@ -1,0 +1,1 @@
+"""One plugin of each kind; each module is imported when its plugin is used."""
