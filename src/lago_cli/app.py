@@ -34,7 +34,7 @@ _FAMILIES = {
         "snapshot": "Keep the state of VMs under a name, to go back to.",
         "revert": "Go back to a snapshot: memory and disks are those of then.",
     },
-    "fork": {"fork": "Make independent prefixes that go on from what this one is now."},
+    "fork": {"fork": "Make running copies of the lab, each a prefix of its own."},
     "look": {
         "status": "Show the VMs and nets: their state and addresses.",
         "list": "List the prefixes of the workdir.",

@@ -21,7 +21,7 @@ def fork(
         typer.Option("--count", min=1, help="Make so many, called NAME-1, NAME-2 and so on."),
     ] = None,
 ) -> None:
-    """Make independent prefixes that go on from what this one is now.
+    """Make running copies of the lab, each a prefix of its own.
 
     Each is in the same workdir, on a private host of its own: with the same VMs, addresses and
     names, and what was in their memory and on their disks.
