@@ -48,8 +48,8 @@ class Packer:
             followed, links below them are kept.
         follow: Pack what links lead to in their place.
         keeps_holes: Send sparse files as such; else their holes are sent as zeros.
-        repeats_directories: Send directories once more when they are full, for an unpacker that
-            does not restore their times and modes at the end by itself.
+        opens_directories: Let their owner write into directories, for an unpacker that does not
+            set modes and times when all is there; `pack_directories` then makes them right.
         on_progress: Called with the bytes of content that were read so far, and all there are.
 
     Attributes:
@@ -66,13 +66,13 @@ class Packer:
         *,
         follow: bool = False,
         keeps_holes: bool = True,
-        repeats_directories: bool = False,
+        opens_directories: bool = False,
         on_progress: Callable[[int, int | None], None] | None = None,
     ) -> None:
         self.skipped: list[Skipped] = []
         self._follow = follow
         self._keeps_holes = keeps_holes
-        self._repeats = repeats_directories
+        self._opens_directories = opens_directories
         self._on_progress = on_progress
         self._seen: dict[tuple[int, int], str] = {}
         """First names of files that have several, by device and inode."""
@@ -99,6 +99,11 @@ class Packer:
         self._rest = data[size:]
         return data[:size]
 
+    def pack_directories(self) -> bytes:
+        """Return an archive of all directories and nothing else, the deepest first."""
+        items = [item for item in reversed(self._items) if stat.S_ISDIR(item.info.st_mode)]
+        return b"".join(_render_header(item, 0) for item in items) + _END if items else b""
+
     def list_items(self) -> Sequence[Item]:
         """Return what there is to pack, in its order."""
         return tuple(self._items)
@@ -113,7 +118,7 @@ class Packer:
             yield from self._read_area(file.fileno(), 0, item.info.st_size, item.path)
 
     def _walk(self, path: str, name: str) -> Iterator[Item]:
-        """List what is at *path* and below, directories before and (repeated) after the rest."""
+        """List what is at *path* and below, directories before what is in them."""
         yield from self._list(path, name, os.stat(path), frozenset())  # noqa: PTH116 - a str
 
     def _list(
@@ -129,8 +134,6 @@ class Packer:
             for child, entry in found:
                 entry_info = entry.stat(follow_symlinks=self._follow)
                 yield from self._list(entry.path, f"{name}/{child}", entry_info, above | {here})
-            if self._repeats:
-                yield Item(path=path, name=name, info=info)
         elif stat.S_ISLNK(info.st_mode):
             yield Item(path=path, name=name, info=info, link=os.readlink(path))  # noqa: PTH115
         elif stat.S_ISREG(info.st_mode):
@@ -150,6 +153,8 @@ class Packer:
         for item in self._items:
             if stat.S_ISREG(item.info.st_mode) and not item.link:
                 yield from self._pack_file(item)
+            elif stat.S_ISDIR(item.info.st_mode) and self._opens_directories:
+                yield _render_header(item, 0, extra_mode=stat.S_IRWXU)
             else:
                 yield _render_header(item, 0)
         yield _END
@@ -199,8 +204,10 @@ class _reading:  # noqa: N801 - used as a function
             raise LagoError(message, hint="may you read it?") from error
 
 
-def _render_header(item: Item, size: int) -> bytes:
-    return _make_info(item, size).tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+def _render_header(item: Item, size: int, *, extra_mode: int = 0) -> bytes:
+    info = _make_info(item, size)
+    info.mode |= extra_mode
+    return info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
 
 
 def _make_info(item: Item, size: int) -> tarfile.TarInfo:

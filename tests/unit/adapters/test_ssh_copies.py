@@ -1,8 +1,10 @@
 """Copies to and from guests, against a real OpenSSH and a real dropbear on loopback."""
 
+import io
 import os
 import shutil
 import stat
+import tarfile
 import threading
 import time
 from pathlib import Path
@@ -313,6 +315,41 @@ def test_a_full_guest_is_told_and_left_as_it_was(guest, host, there, tar):
         assert guest.run(f"ls -A {mounted}").out == ""
     finally:
         guest.run(f"umount {mounted}").check()
+
+
+def test_a_hostile_guest_writes_nothing_outside(guest, host, there, monkeypatch):
+    (there / "x").mkdir()
+    evil = there / "evil.tar"
+    top = f".{there}/x"
+    with tarfile.open(evil, mode="w") as archive:
+
+        def add(name, kind=tarfile.REGTYPE, link=""):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname, member.mode = kind, link, 0o6777
+            member.size = 4 if kind == tarfile.REGTYPE else 0
+            archive.addfile(member, io.BytesIO(b"evil"))
+
+        add(top, tarfile.DIRTYPE)
+        add(f"{top}/good")
+        add(f"{top}/../../escape")
+        add("/etc/escape")
+        add(f"{there}/x/abs", tarfile.SYMTYPE, str(host))
+        add(f"{top}/abs/escape")
+        add(f"{top}/up", tarfile.SYMTYPE, "../..")
+        add(f"{top}/hard", tarfile.LNKTYPE, "/etc/passwd")
+        add(f"{top}/device", tarfile.CHRTYPE)
+        add(f".{there}/other/escape")
+    stream = guest.stream
+    monkeypatch.setattr(
+        guest, "stream", lambda line: stream(f"cat {evil}" if line.startswith("tar") else line)
+    )
+    (host / "into").mkdir()
+    skipped = guest.copy_from([f"{there}/x"], host / "into")
+    found = {str(path.relative_to(host)) for path in host.rglob("*")}
+    assert found == {"into", "into/x", "into/x/good", "into/x/abs", "into/x/abs/escape"}
+    assert not any(path.is_symlink() for path in host.rglob("*"))
+    assert stat.S_IMODE((host / "into" / "x" / "good").stat().st_mode) == 0o777
+    assert {"up", "hard", "device"} <= {Path(item.path).name for item in skipped}
 
 
 def test_a_connection_that_breaks_leaves_nothing(server, guest, host, there):

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from lago_sdk.adapters.ssh.transport import Transport
 
-_ALL = 1 << 30
-"""More than a channel ever holds."""
+_MUCH = 1 << 30
 _ERR_LIMIT = 65_536
 """Bytes of the error output that are kept: its end, which tells why a command failed."""
 _LOOK_SECONDS = 0.1
@@ -105,7 +104,7 @@ class CommandStream(RemoteCommand):
             Exception: What reading the input raised.
         """
         if size < 0:
-            return b"".join(iter(lambda: self.read(_ALL), b""))
+            return b"".join(iter(lambda: self.read(_MUCH), b""))
         if size and not self._rest:
             self._rest = memoryview(self._receive())
         taken = self._rest[:size]
@@ -118,9 +117,7 @@ class CommandStream(RemoteCommand):
         while not self._has_ended() and (left := end - time.monotonic()) > 0:
             self._news.forget()
             self._drain_errors()
-            if self._channel.recv_ready():
-                self._channel.recv(_ALL)
-            else:
+            if not self._take_output():
                 self._news.wait(min(left, _LOOK_SECONDS))
 
     def is_left_running(self) -> bool:
@@ -133,9 +130,9 @@ class CommandStream(RemoteCommand):
             self._news.forget()
             ended = self._has_ended()  # asked before the look at the buffers: they are full then
             self._drain_errors()
-            if self._channel.recv_ready():
+            if data := self._take_output():
                 self._last_output = time.monotonic()
-                return self._channel.recv(_ALL)
+                return data
             if ended or self._is_over(self._last_output):
                 self._end()
             elif not self._wait_for_news(self._deadline):
@@ -143,8 +140,8 @@ class CommandStream(RemoteCommand):
         return b""
 
     def _drain_errors(self) -> None:
-        while self._channel.recv_stderr_ready():
-            self._err += self._channel.recv_stderr(_ALL)
+        while data := self._take_errors():
+            self._err += data
             self._last_output = time.monotonic()
         del self._err[:-_ERR_LIMIT]
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from lago_sdk.adapters.ssh.transport import Transport
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_ALL = 1 << 30
-"""More than a channel ever holds."""
 
 
 def add_environment(command: str, env: Mapping[str, str] | None) -> str:
@@ -85,18 +83,18 @@ class RunningCommand(RemoteCommand):
 
     def _drain(self) -> bool:
         got = False
-        while self._channel.recv_ready():
-            self._take("out", self._out, self._channel.recv(_ALL))
+        while data := self._take_output():
+            self._take("out", self._out, data)
             got = True
-        while self._channel.recv_stderr_ready():
-            self._take("err", self._err, self._channel.recv_stderr(_ALL))
+        while data := self._take_errors():
+            self._take("err", self._err, data)
             got = True
         return got
 
     def _take(self, stream: str, kept: bytearray, data: bytes) -> None:
         if self._capture:
             kept += data
-        if self._on_output is not None and data:
+        if self._on_output is not None:
             self._on_output(stream, data)
 
 

@@ -92,7 +92,7 @@ def copy_to(
         list(zip(sources, (f"./{name}" for name in place.names), strict=True)),
         follow=follow,
         keeps_holes=place.tar == "G",
-        repeats_directories=place.tar != "G",
+        opens_directories=place.tar != "G",
         on_progress=on_progress,
     )
     if place.tar == "-":
@@ -100,19 +100,28 @@ def copy_to(
 
         send(guest, packer, place.directory)
         return tuple(packer.skipped)
+    _unpack(guest, place, packer, target)
+    directories = packer.pack_directories() if place.tar != "G" else b""
+    if directories:  # busybox makes links at the very end, and so changes times
+        _unpack(guest, attrs.evolve(place, adds=True), directories, target)
+    return tuple(packer.skipped)
+
+
+def _unpack(guest: SSHGuest, place: GuestPlace, archive: bytes | Packer, target: str) -> None:
+    """Have the guest unpack an archive."""
     if place.adds:
         options = ["--keep-directory-symlink"] if place.tar == "G" else []
         words = ["sh", "-c", _RECEIVE_INTO, "sh", place.directory, *options]
     else:
         words = ["sh", "-c", _RECEIVE, "sh", place.directory]
     try:
-        result = guest.run(shlex.join(words), input=packer)
+        result = guest.run(shlex.join(words), input=archive)
     except SSHError as error:
         message = f"the copy to {guest.name!r} broke off: {error.message}"
-        raise SSHError(message, hint="what was there before is untouched, or partly added to")  # noqa: B904
+        hint = "what was there before is untouched, or partly added to"
+        raise SSHError(message, hint=hint) from error
     if result.code != 0:
         raise describe_failure(guest.name, target, result.err or result.out)
-    return tuple(packer.skipped)
 
 
 def to_relative(path: str) -> str:

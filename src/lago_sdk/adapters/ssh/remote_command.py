@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 QUIET_SECONDS = 2.0
 """A command whose exit code is there is over after such a silence, even where something that it
 left in the background still holds its output open."""
+_ALL = 1 << 30
+"""More than a channel ever holds."""
 _PACKET = 32_768
 """Bytes of input a write: what fits into one ssh packet."""
 _CHUNK = 1 << 20
@@ -116,6 +118,24 @@ class RemoteCommand:
         """Whether it has exited, and what it left behind has been silent since *last_output*."""
         quiet = time.monotonic() - last_output >= QUIET_SECONDS
         return quiet and self._channel.status_event.is_set()
+
+    def _take_output(self) -> bytes:
+        """Return the output that is there; none where there is none.
+
+        Raises:
+            SSHError: The connection broke: taking something tells the guest of the room.
+        """
+        try:
+            return self._channel.recv(_ALL) if self._channel.recv_ready() else b""
+        except FAILURES as error:
+            raise self._lost() from error
+
+    def _take_errors(self) -> bytes:
+        """Return the error output that is there, as `_take_output` does."""
+        try:
+            return self._channel.recv_stderr(_ALL) if self._channel.recv_stderr_ready() else b""
+        except FAILURES as error:
+            raise self._lost() from error
 
     def _wait_for_news(self, deadline: Deadline) -> bool:
         """Wait until there may be output, for a while; ``False`` when the deadline has passed.

@@ -46,8 +46,12 @@ def send(guest: SSHGuest, packer: Packer, directory: str) -> None:
         LagoError: A file cannot be read.
     """
     with _open(guest) as client:
-        for item in packer.list_items():
+        items = packer.list_items()
+        for item in items:
             _send_item(client, packer, item, f"{directory}/{item.name}")
+        for item in reversed(items):
+            if stat.S_ISDIR(item.info.st_mode):
+                _set_attributes(client, item, f"{directory}/{item.name}")
 
 
 def receive(
@@ -103,13 +107,17 @@ def _send_item(client: paramiko.SFTPClient, packer: Packer, item: Item, path: st
         return
     if stat.S_ISDIR(mode):
         if _get_kind(client, path) != "d":
-            client.mkdir(path, 0o700)
-    else:
-        with client.open(path, "w") as file:
-            file.set_pipelined(True)
-            for chunk in packer.read_content(item):
-                file.write(chunk)
-    client.chmod(path, stat.S_IMODE(mode))
+            client.mkdir(path, stat.S_IRWXU)
+        return
+    with client.open(path, "w") as file:
+        file.set_pipelined(True)
+        for chunk in packer.read_content(item):
+            file.write(chunk)
+    _set_attributes(client, item, path)
+
+
+def _set_attributes(client: paramiko.SFTPClient, item: Item, path: str) -> None:
+    client.chmod(path, stat.S_IMODE(item.info.st_mode))
     client.utime(path, (int(item.info.st_atime), int(item.info.st_mtime)))
 
 
