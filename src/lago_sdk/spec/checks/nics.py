@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from lago_sdk.errors import suggest
+from lago_sdk.spec.vm import LOCAL
 
 if TYPE_CHECKING:
     from lago_sdk.spec.nic import NicSpec
@@ -24,7 +25,7 @@ def check_nics(spec: PrefixSpec, sink: Sink) -> None:
     hints: dict[str, str | None] = {}
     for vm in spec.vms:
         path = ("domains", vm.name)
-        if not vm.nics:
+        if not vm.nics and vm.vm_provider in LOCAL:
             sink.warn(
                 (*path, "nics"),
                 f"the VM {vm.name!r} has no nics, so nothing can reach it",
