@@ -112,6 +112,21 @@ def test_a_fork_that_is_killed_leaves_the_lab_running_and_can_be_made_again(lab)
 
 @pytest.mark.private_only
 @pytest.mark.root_only
+def test_forks_of_a_snapshot_go_on_from_it(lab):
+    note(lab, "kept")
+    lab.create_snapshots("kept")
+    note(lab, "later")
+    one, two = lab.fork_many(["one", "two"], "kept")
+    assert read(one) == read(two) == ["kept"] * 3
+    assert read(lab) == ["later"] * 3
+    lab.delete_snapshots("kept")
+    note(one, "other")
+    one.revert_snapshots("kept")
+    assert read(one) == ["kept"] * 3
+
+
+@pytest.mark.private_only
+@pytest.mark.root_only
 def test_the_command_line_forks(lab):
     environment = {**os.environ, "COLUMNS": "200"}
     words = [

@@ -5,10 +5,11 @@ from uuid import uuid4
 import pytest
 from fake_labs import domain, lab_spec, make_lab, running, vm
 
-from lago_sdk.errors import HostError, HypervisorError
+from lago_sdk.errors import HostError, HypervisorError, SnapshotError, SnapshotNotFoundError
 from lago_sdk.ports import HostKind
 from lago_sdk.prefix import Prefix
 from lago_sdk.render.fork import fork_machine, parse_targets, render_memory_snapshot
+from lago_sdk.service.forks.clone import check_clonable, clone_prefix
 from lago_sdk.service.forks.create import check_forkable, fork_prefix
 from lago_sdk.service.layout import PrefixLayout
 from lago_sdk.service.marks import has_pending
@@ -95,6 +96,29 @@ def test_a_vm_that_was_paused_stays_so(lab):
     (fork,) = fork_lab(lab, "one")
     assert fork.get_state("web") is VMState.PAUSED
     assert lab.get_state("web") is VMState.PAUSED
+
+
+def test_forks_of_a_snapshot_have_it_and_are_at_it(lab):
+    lab.create_snapshots("clean")
+    lab.create_snapshots("other")
+    check_clonable(lab.context, "clean")
+    (fork,) = forks = [sprout(lab, "one")]
+    clone_prefix(lab.context, [fork.as_seedling() for fork in forks], "clean")
+    assert running(fork) == running(lab) == {"web", "db"}
+    assert set(fork.snapshots) == {"clean"}
+    images = fork.context.world.images
+    assert set(images.list_snapshots(fork.path / "images/web_root.qcow2")) == {"lago-clean"}
+    assert fork.uuid in fork.context.hypervisor.get_machine(domain(fork, "web"))
+    assert not has_pending(lab._layout)
+    assert not has_pending(fork._layout)
+
+
+def test_only_snapshots_of_all_vms_are_forked(lab):
+    lab.create_snapshots("some", ["web"])
+    with pytest.raises(SnapshotError, match="differs by db"):
+        check_clonable(lab.context, "some")
+    with pytest.raises(SnapshotNotFoundError):
+        check_clonable(lab.context, "none")
 
 
 def test_only_private_hosts(tmp_path):

@@ -88,6 +88,11 @@ def fork_prefix(context: PrefixContext, seedlings: Sequence[Seedling]) -> None:
         message="several forks could not be made",
         keep_going=True,
     )
+    finish_forks(context, seedlings)
+
+
+def finish_forks(context: PrefixContext, seedlings: Sequence[Seedling]) -> None:
+    """Make prefixes that are all there complete ones."""
     for seedling in seedlings:
         context.world.files.remove_tree(seedling.layout.fork_state)
         context.world.files.write_atomic(seedling.layout.initialized, b"")
@@ -102,7 +107,7 @@ def _link_state(source: PrefixLayout, target: PrefixLayout, context: PrefixConte
 
 def _grow(parent: PrefixContext, seedling: Seedling, frozen: Sequence[FrozenVM]) -> None:
     """Make the disks and the plan of one fork, and start it."""
-    _copy_files(parent, seedling.layout)
+    copy_files(parent, seedling.layout)
     paths = {vm.name: _create_disks(parent, seedling.layout, vm) for vm in frozen}
     plan = _fork_plan(parent, seedling, paths)
     seedling.save_plan(plan)
@@ -137,7 +142,7 @@ def _move_machine(
     )
 
 
-def _copy_files(parent: PrefixContext, target: PrefixLayout) -> None:
+def copy_files(parent: PrefixContext, target: PrefixLayout) -> None:
     """Give a fork the keys and texts of the first prefix, and links to what never changes."""
     source, images = parent.layout, parent.world.images
     for directory in (target.images, target.layers, target.logs):

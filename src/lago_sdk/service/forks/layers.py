@@ -45,11 +45,11 @@ class Freezer:
         """Make a layer of what the disk *path* holds, and have all below it; returns its place."""
         found = self._images.inspect(path) if image_format.value == "qcow2" else None
         layer = self._target.layers / f"{uuid4().hex[:12]}-{path.stem}.qcow2"
-        below = self._share_below(found) if found is not None else None
+        below = self.share_below(found) if found is not None else None
         self._images.create_layer(path, layer, image_format=image_format, below=below)
         return layer
 
-    def _share_below(self, image: Image) -> Image | None:
+    def share_below(self, image: Image) -> Image | None:
         """Return what is below *image*, as the fork has it."""
         if image.backing is None:
             return None
@@ -57,7 +57,7 @@ class Freezer:
         if not path.is_relative_to(self._source.path):
             return self._images.inspect(path)  # a template, or an image of the user's own
         found = self._images.inspect(path)
-        below = self._share_below(found)
+        below = self.share_below(found)
         shared = self._target.layers / path.name
         if path.parent == self._source.layers:
             link(path, shared, self._images)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -24,6 +25,8 @@ from lago_sdk.spec.disk import DiskFormat
 from lago_sdk.state import VMState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from lago_sdk.plan.models import VMPlan
     from lago_sdk.service.context import PrefixContext
     from lago_sdk.service.layout import PrefixLayout
@@ -60,28 +63,34 @@ def take_state(context: PrefixContext, target: PrefixLayout) -> tuple[FrozenVM, 
     choices = _choose(context)
     for directory in (target.layers, target.fork_state):
         directory.mkdir(parents=True, exist_ok=True)
+    freezer = Freezer(context.layout, target, context.world.images)
+    with standing_still(context, [choice.vm for choice in choices if choice.is_running]):
+        return run_parallel(
+            lambda choice: _freeze(choice, context, target, freezer),
+            choices,
+            limit=AT_ONCE,
+            message="several VMs could not be forked",
+            keep_going=True,
+        )
+
+
+@contextmanager
+def standing_still(context: PrefixContext, running: Sequence[VMPlan]) -> Iterator[None]:
+    """Have VMs that run stand still for a block; they run on after it, even if we are killed."""
     store = SnapshotStore(context.layout, context.world.files)
     name = f"fork-{uuid4().hex[:12]}"
-    kept = {choice.vm.name: _describe(choice) for choice in choices}
-    running = [choice.vm for choice in choices if choice.is_running]
-    # Whoever finds this later lets the VMs run on: we were killed while they stood still.
+    kept = {vm.name: _describe(vm) for vm in running}
+    # Whoever finds this later lets the VMs run on.
     store.begin(Pending(action="create", name=name, vms=kept))
-    freezer = Freezer(context.layout, target, context.world.images)
     try:
-        with stage(context.world.observe, "freeze") as telling, Cut(context, running) as cut:
-            frozen = run_parallel(
-                lambda choice: _freeze(choice, context, target, freezer),
-                choices,
-                limit=AT_ONCE,
-                message="several VMs could not be forked",
-                keep_going=True,
-            )
-        telling.tell(f"VMs stood still for {cut.seconds:.2f} s")
+        with stage(context.world.observe, "freeze") as telling:
+            with Cut(context, running) as cut:
+                yield
+            telling.tell(f"VMs stood still for {cut.seconds:.2f} s")
     except BaseException:
         undo_create(context, store, name, kept)
         raise
     store.end()
-    return frozen
 
 
 def _choose(context: PrefixContext) -> tuple[Choice, ...]:
@@ -121,12 +130,12 @@ def _freeze(
     )
 
 
-def _describe(choice: Choice) -> VMSnapshot:
-    """Return what an undo has to know: nothing of the VM but whether it runs on."""
+def _describe(vm: VMPlan) -> VMSnapshot:
+    """Return what an undo has to know: that the VM runs on, and nothing else was done to it."""
     return VMSnapshot(
-        vm=choice.vm.name,
+        vm=vm.name,
         kind=SnapshotKind.MEMORY,
         mechanism=Mechanism.OUTSIDE,
         created=round(time.time(), 3),
-        was_running=choice.is_running,
+        was_running=True,
     )
