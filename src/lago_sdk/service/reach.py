@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lago_sdk.errors import HostError, LagoError, VMError, VMNotRunningError, WaitTimeoutError
-from lago_sdk.plan.models import AddressMethod
 from lago_sdk.ports import SSHTarget
 from lago_sdk.service.states import check_runs, has_stopped_for_good, not_running
 from lago_sdk.state import VMState
@@ -187,6 +186,8 @@ def describe_vm(vm: VMPlan, context: PrefixContext) -> str:
 
 def _describe_dhcp(vm: VMPlan, context: PrefixContext) -> str:
     """Tell whether the management nic asked for its address, where it has to."""
+    from lago_sdk.plan.models import AddressMethod
+
     nic = vm.management_nic
     if nic is None or nic.method is not AddressMethod.DHCP:
         return ""
