@@ -59,13 +59,15 @@ def test_forks_are_independent_and_go_in_any_order(lab):
         "cat /proc/sys/kernel/random/boot_id; cat /proc/sys/kernel/hostname"
     )
     note(lab, "first")
+    lab.vms["web"].ssh("date -s @1000000000").check()
     one, two = lab.fork_many(["one", "two"])
     assert read(one) == read(two) == ["first"] * 3
     same = one.vms["web"].ssh("cat /proc/sys/kernel/random/boot_id; cat /proc/sys/kernel/hostname")
     assert same.check().out == before.check().out
     assert one.vms["web"].ip == lab.vms["web"].ip
     assert one.uuid != two.uuid != lab.uuid
-    assert abs(float(two.vms["web"].ssh("date +%s").check().out) - time.time()) < 5
+    # A guest that booted on a loaded machine has a clock that runs wrong: only set it is.
+    assert abs(float(two.vms["web"].ssh("date +%s").check().out) - time.time()) < 600
     note(one, "second")
     assert read(two) == read(lab) == ["first"] * 3
     # What the two share is there once.
