@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from lago_cli.output import Data
     from lago_sdk import CatalogueEntry, GarbageReport, OutdatedTemplate, Template, TemplateInfo
 
+_SHOWN_ENTRIES = 12
+
 
 def template_data(item: "Template") -> "dict[str, Data]":
     """Return a template as data; sizes in bytes, times in ISO 8601."""
@@ -78,10 +80,17 @@ def full_table(item: "TemplateInfo") -> str:
         ("made on", item.template.below),
         *(("used by", str(use.prefix)) for use in item.users),
         *(("below", reference) for reference in item.above),
-        *((f"metadata {key}", str(value)) for key, value in sorted(image.metadata.items())),
+        *((f"metadata {key}", _show_fact(value)) for key, value in sorted(image.metadata.items())),
     ]
     width = max(len(key) for key, _ in rows)
     return "\n".join(f"{key:{width}}  {value}" for key, value in rows if value is not None)
+
+
+def _show_fact(value: object) -> str:
+    """Return a fact in a few words; ``-f json`` has the whole of what is long."""
+    if isinstance(value, dict) and len(value) > _SHOWN_ENTRIES:
+        return f"{len(value)} entries; -f json shows them"
+    return str(value)
 
 
 def garbage_data(report: "GarbageReport") -> "Data":

@@ -59,7 +59,10 @@ def tiny(base_config: Config) -> str:
 
 @pytest.fixture(scope="session")
 def debian(base_config: Config) -> str:
-    """A template with systemd, cloud-init and the guest agent, for what tiny has not."""
+    """A template with systemd, cloud-init and the guest agent, for what tiny has not.
+
+    Building it takes a minute once, booting it half a minute: share `debian_lab` where you can.
+    """
     build_template("debian-12", config=base_config)
     return "debian-12"
 
@@ -68,10 +71,15 @@ def debian(base_config: Config) -> str:
 def debian_lab(
     tmp_path_factory: pytest.TempPathFactory, host: str, debian: str
 ) -> Iterator[Prefix]:
-    """One running VM of that template, ``server``, for all tests that leave it as it was."""
+    """One running VM of that template, ``server``, for all tests that leave it as it was.
+
+    It has a nic on each of two nets, and a disk that is larger than the template's.
+    """
     disk = {"type": "template", "name": "root", "dev": "vda", "template_name": debian}
-    server = {"memory": 512, "vcpu": 2, "nics": [{"net": "lan"}], "disks": [disk]}
-    spec = {"domains": {"server": server}, "nets": {"lan": {"type": "nat", "management": True}}}
+    nics = [{"net": "lan"}, {"net": "back"}]
+    server = {"memory": 512, "vcpu": 2, "nics": nics, "disks": [{**disk, "size": "6G"}]}
+    nets = {"lan": {"type": "nat", "management": True}, "back": {"type": "isolated"}}
+    spec = {"domains": {"server": server}, "nets": nets}
     workdir = tmp_path_factory.mktemp("debian") / "workdir"
     with Prefix.create(spec, workdir=workdir, config=Config.load({"host": host})) as prefix:
         prefix.start()

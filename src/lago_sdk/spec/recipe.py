@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from lago_sdk.spec.problems import Path
     from lago_sdk.spec.sink import Sink
 
-MIN_SIZE = 1 << 30
-"""Bytes of the smallest disk that a base fits on with some room."""
 _MEBIBYTE = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,127}")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?")
@@ -30,6 +28,14 @@ class Base(enum.Enum):
 
     DEBIAN_12 = "debian-12"
     """Debian 12 with systemd, cloud-init, the QEMU guest agent and OpenSSH."""
+    TINY = "tiny"
+    """Debian's kernel with busybox and dropbear; packages are unpacked into it."""
+
+
+_MIN_SIZES = {Base.DEBIAN_12: 1 << 30, Base.TINY: 256 << 20}
+"""Bytes of the smallest disk that each fits on with some room."""
+_NOT_IN_TINY = ("suite", "mirror", "remove", "run", "kernel")
+"""Keys that need a base whose packages are installed."""
 
 
 @attrs.frozen(kw_only=True)
@@ -71,7 +77,9 @@ class RecipeSpec:
     )
     packages: tuple[str, ...] = attrs.field(
         default=(),
-        metadata=key("packages", "Packages to install; `NAME` or `NAME=VERSION`."),
+        metadata=key(
+            "packages", "Packages to install, with those they need; `NAME` or `NAME=VERSION`."
+        ),
     )
     remove: tuple[str, ...] = attrs.field(
         default=(), metadata=key("remove", "Packages of the base to leave out.")
@@ -85,7 +93,9 @@ class RecipeSpec:
     )
     size: int | None = attrs.field(
         default=None,
-        metadata=key("size", "Size of the disk; `4G` when absent.", unit="bytes", example="10G"),
+        metadata=key(
+            "size", "Size of the disk; that of the base when absent.", unit="bytes", example="10G"
+        ),
     )
     kernel: str | None = attrs.field(
         default=None,
@@ -114,7 +124,7 @@ def check_recipe(spec: RecipeSpec, sink: Sink) -> None:
         sink.error(
             ("name",), f"{spec.name!r} cannot be a template's name", hint=hint, code="bad-name"
         )
-    if spec.name in {base.value for base in Base} | {"tiny"}:
+    if spec.name in {base.value for base in Base}:
         message = f"{spec.name!r} is the name of a recipe that comes with lago_sdk"
         sink.error(("name",), message, hint="choose another name", code="name-taken")
     if spec.suite is not None and not _SUITE.fullmatch(spec.suite):
@@ -125,10 +135,21 @@ def check_recipe(spec: RecipeSpec, sink: Sink) -> None:
             sink.error(
                 ("mirror", index), f"{mirror!r} is not a mirror", hint=hint, code="bad-value"
             )
+    _check_base(spec, sink)
     _check_packages(spec, sink)
     for index, file in enumerate(spec.files):
         _check_file(file, ("files", index), sink)
     _check_disk(spec, sink)
+
+
+def _check_base(spec: RecipeSpec, sink: Sink) -> None:
+    if spec.base is not Base.TINY:
+        return
+    for field in _NOT_IN_TINY:
+        if getattr(spec, field):
+            message = f"a recipe on the base 'tiny' has no {field!r}"
+            hint = "its packages are unpacked, not installed; take the base debian-12 for that"
+            sink.error((field,), message, hint=hint, code="not-for-base")
 
 
 def _check_packages(spec: RecipeSpec, sink: Sink) -> None:
@@ -156,8 +177,10 @@ def _check_file(file: RecipeFile, path: Path, sink: Sink) -> None:
 
 
 def _check_disk(spec: RecipeSpec, sink: Sink) -> None:
-    if spec.size is not None and (spec.size < MIN_SIZE or spec.size % _MEBIBYTE):
+    least = _MIN_SIZES[spec.base]
+    if spec.size is not None and (spec.size < least or spec.size % _MEBIBYTE):
         message = f"{spec.size} bytes is too small, or not a whole number of MiB"
-        sink.error(("size",), message, hint="1G or more", code="bad-value")
+        hint = f"{least // _MEBIBYTE}M or more"
+        sink.error(("size",), message, hint=hint, code="bad-value")
     if spec.cmdline is not None and not (spec.cmdline.isascii() and spec.cmdline.isprintable()):
         sink.error(("cmdline",), "it has more than printable ASCII in one line", code="bad-value")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,20 +69,41 @@ class Apt:
         raise TemplateError(f"the package {package!r} depends on nothing like {pattern!r}")
 
     def fetch(self, names: Sequence[str]) -> tuple[Package, ...]:
-        """Fetch packages in the version that apt would install; apt checks their digests.
+        """Fetch packages, where no version is given in that which apt would install.
+
+        apt checks their digests.
+
+        Args:
+            names: ``NAME`` or ``NAME=VERSION``.
 
         Raises:
             TemplateError: A package is not known to apt, or cannot be fetched.
         """
-        debs = self._directory / "debs"
-        debs.mkdir()
-        wanted = [f"{name}:{self._arch}" for name in names]
+        debs = Path(tempfile.mkdtemp(prefix="debs-", dir=self._directory))
+        wanted = [_qualify(name, self._arch) for name in names]
         self._run(["apt-get", *self._options, "-q", "download", *wanted], cwd=debs)
         packages = [_parse_package(path) for path in sorted(debs.glob("*.deb"))]
-        missing = set(names) - {package.name for package in packages}
+        wanted_names = {name.partition("=")[0] for name in names}
+        missing = wanted_names - {package.name for package in packages}
         if missing:
             raise TemplateError(f"apt did not fetch {', '.join(sorted(missing))}")
         return tuple(packages)
+
+    def list_needed(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return packages and all that they depend on, as ``NAME=VERSION``.
+
+        Args:
+            names: ``NAME`` or ``NAME=VERSION``.
+
+        Raises:
+            TemplateError: A package is not known to apt, or cannot be had with the others.
+        """
+        nothing = self._directory / "nothing"
+        nothing.touch()
+        argv = ["apt-get", *self._options, "-qq", "--simulate", "--no-install-recommends"]
+        argv += [f"-oDir::State::status={nothing}", f"-oAPT::Architecture={self._arch}", "install"]
+        found = re.findall(r"^Inst (\S+) \((\S+)", self._run([*argv, *names]), re.MULTILINE)
+        return tuple(f"{name.partition(':')[0]}={version}" for name, version in found)
 
     def _run(self, argv: Sequence[str], cwd: Path | None = None) -> str:
         environ = {**os.environ, "LC_ALL": "C"}
@@ -108,6 +130,12 @@ def unpack(packages: Sequence[Package], directory: Path) -> None:
             run(["dpkg-deb", "-x", str(package.path), str(directory)])
         except ToolError as error:
             raise TemplateError(f"cannot unpack {package.path.name}: {error.output}") from error
+
+
+def _qualify(name: str, arch: str) -> str:
+    """Return ``NAME:ARCH`` or ``NAME:ARCH=VERSION``."""
+    plain, equals, version = name.partition("=")
+    return f"{plain}:{arch}{equals}{version}"
 
 
 def _parse_package(path: Path) -> Package:

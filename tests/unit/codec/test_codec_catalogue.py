@@ -863,6 +863,7 @@ ELSEWHERE = {
     "duplicate-name": "test_spec_checks.py",
     "bad-name": "test_recipes.py",
     "name-taken": "test_recipes.py",
+    "not-for-base": "test_recipes.py",
 }
 """Problems that no text alone can have."""
 

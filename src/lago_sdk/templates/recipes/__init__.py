@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import os
 
     from lago_sdk.events import Observer
+    from lago_sdk.spec.recipe import RecipeSpec
 
 
 @attrs.frozen(kw_only=True)
@@ -70,22 +71,28 @@ def get_recipe(name: str | os.PathLike[str]) -> Recipe:
         TemplateNotFoundError: There is none; the hint names those there are.
         SpecError: The recipe file is wrong; carries every problem.
     """
-    if name == "tiny":
-        from lago_sdk.templates.recipes.tiny import TinyRecipe
-
-        return TinyRecipe()
     if is_recipe_file(name):
         from lago_sdk.codec.recipe import load_recipe
-        from lago_sdk.templates.recipes.debian import DebianRecipe
 
-        return DebianRecipe(spec=load_recipe(name))
+        return _make_recipe(load_recipe(name))
     if name in RECIPES:
-        from lago_sdk.spec.recipe import Base
-        from lago_sdk.templates.recipes.debian import DebianRecipe
+        from lago_sdk.spec.recipe import Base, RecipeSpec
 
-        return DebianRecipe.of_base(Base(name))
+        return _make_recipe(RecipeSpec(name=str(name), base=Base(name)))
     hint = suggest(str(name), RECIPES)
     raise TemplateNotFoundError(f"there is no recipe for a template {name!r}", hint=hint)
+
+
+def _make_recipe(spec: RecipeSpec) -> Recipe:
+    from lago_sdk.spec.recipe import Base
+
+    if spec.base is Base.TINY:
+        from lago_sdk.templates.recipes.tiny import TinyRecipe
+
+        return TinyRecipe(spec=spec)
+    from lago_sdk.templates.recipes.debian import DebianRecipe
+
+    return DebianRecipe(spec=spec)
 
 
 def is_recipe_file(name: str | os.PathLike[str]) -> bool:

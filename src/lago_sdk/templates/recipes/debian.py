@@ -12,7 +12,6 @@ import hashlib
 import re
 import shlex
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -21,10 +20,11 @@ from lago_sdk.adapters.process import get_tool
 from lago_sdk.errors import TemplateError, suggest
 from lago_sdk.events import stage
 from lago_sdk.spec.disk import DiskFormat
-from lago_sdk.spec.recipe import Base, RecipeSpec
+from lago_sdk.spec.recipe import RecipeSpec
 from lago_sdk.templates.grub import PARTITION_START, SECTOR
 from lago_sdk.templates.mmdebstrap import Hook, Installation, create_root_archive
 from lago_sdk.templates.modules import Modules
+from lago_sdk.templates.python_bytecode import date_bytecode
 from lago_sdk.templates.recipes import Built
 from lago_sdk.templates.recipes.boot import (
     TIMESTAMP,
@@ -36,12 +36,14 @@ from lago_sdk.templates.recipes.boot import (
     render_boot_commands,
     render_initrd,
 )
+from lago_sdk.templates.recipes.extras import add_files
 from lago_sdk.templates.root_archive import read_root_archive, write_root_archive
 from lago_sdk.templates.tree import File, Link, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from importlib.resources.abc import Traversable
+    from pathlib import Path
 
     from lago_sdk.events import Observer
 
@@ -53,7 +55,7 @@ _UUID = "1a90c0de-0000-4000-8000-000000000012"
 _MIN_MEMORY = 512
 """MiB: with less, cloud-init's Python has to be read from the disk again and again."""
 _KERNEL = "linux-image-cloud-amd64"
-_OPTIONS = "net.ifnames=0"
+_OPTIONS = "net.ifnames=0 audit=0"
 _PACKAGES = (
     "ca-certificates",
     "cloud-guest-utils",
@@ -94,6 +96,8 @@ _MASKED = (
     "systemd-pstore.service",
 )
 """Units that cost time at boot, or do something when nobody expects it."""
+_UNUSED_GENERATORS = ("cryptsetup", "gpt-auto", "hibernate-resume", "integritysetup", "veritysetup")
+"""Those of systemd that look for what a guest does not have; they run at every boot."""
 
 _KIT = ".lago"
 """Directory of the tree that holds what the image is made with, and does not get into it."""
@@ -116,7 +120,8 @@ _PREPARE = """\
 set -eu
 mkdir -p "$1/run/systemd/resolve"
 [ ! -e /etc/resolv.conf ] || cp /etc/resolv.conf "$1/run/systemd/resolve/stub-resolv.conf"
-chroot "$1" systemctl --quiet enable systemd-networkd.service lago-host-key.service
+chroot "$1" systemctl --quiet enable \
+    systemd-networkd.service lago-grow-root.service lago-host-key.service
 """
 """Commands of the recipe find names by the host's servers; nothing in /run gets into the image."""
 
@@ -128,8 +133,16 @@ _LEFT_BEHIND = re.compile(
     r"|var/cache/(apt|ldconfig)/.*|var/cache/debconf/.*-old"
     r"|var/lib/dpkg/.*-old|var/lib/apt/lists/.*|var/lib/systemd/random-seed"
     r"|var/log/.+|var/tmp/.*"
+    # A program would be run at every login, to say which kernel this is.
+    r"|etc/update-motd\.d(/.*)?"
+    # These are started when they are asked for, and not at every boot.
+    r"|usr/lib/systemd/system/sysinit\.target\.wants/("
+    r"(crypt|integrity|verity)setup\.target|proc-sys-fs-binfmt_misc\.automount"
+    r"|sys-(fs-fuse-connections|kernel-(config|debug|tracing))\.mount"
+    r"|systemd-(ask-password-console\.path|binfmt\.service|pcrphase.*|repart\.service))"
 )
-"""What is not of the guest, would be the same in all of them, or tells when it was made."""
+"""What is not of the guest, would be the same in all of them, tells when it was made, or takes
+time at every boot."""
 
 
 @attrs.frozen(kw_only=True)
@@ -137,11 +150,6 @@ class DebianRecipe:
     """Makes a template from a base and the changes of *spec*."""
 
     spec: RecipeSpec
-
-    @classmethod
-    def of_base(cls, base: Base) -> DebianRecipe:
-        """Return the recipe of a base as it is."""
-        return cls(spec=RecipeSpec(name=base.value, base=base))
 
     @property
     def name(self) -> str:
@@ -207,6 +215,7 @@ class DebianRecipe:
         tree.add("boot/initrd", File(render_initrd(busybox, modules)))
         # Empty, it is filled at the first boot; without it systemd would apply all presets.
         tree.add("etc/machine-id", File(b"", 0o444))
+        date_bytecode(tree, TIMESTAMP)
         for path in ("etc/.updated", "var/.updated"):
             tree.add(path, File(b""))
         create_image(
@@ -267,9 +276,9 @@ def _overlay(spec: RecipeSpec) -> Tree:
         tree.add(path, File(content))
     for unit in _MASKED:
         tree.add(f"etc/systemd/system/{unit}", Link("/dev/null"))
-    for file in spec.files:
-        content = _read_source(file.source) if file.source else (file.content or "").encode()
-        tree.add(file.path.strip("/"), File(content, int(file.mode, 8)))
+    for name in _UNUSED_GENERATORS:
+        tree.add(f"etc/systemd/system-generators/systemd-{name}-generator", Link("/dev/null"))
+    add_files(tree, spec)
     return tree
 
 
@@ -283,13 +292,6 @@ def _own_files() -> Iterator[tuple[str, bytes]]:
                 yield path, item.read_bytes()
 
     yield from walk(resources.files(__package__).joinpath("debian_files"), "")
-
-
-def _read_source(source: str) -> bytes:
-    try:
-        return Path(source).read_bytes()
-    except OSError as error:
-        raise TemplateError(f"cannot read {source!r}: {error.strerror}") from error
 
 
 def _metadata(spec: RecipeSpec, files: Path) -> dict[str, object]:

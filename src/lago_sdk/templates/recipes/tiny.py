@@ -3,7 +3,8 @@
 Debian's cloud kernel, busybox and dropbear, unpacked and not installed; GRUB boots it from a
 PC's BIOS. It reads a NoCloud seed as cloud-init does, as far as a lab needs it: host name, keys,
 host key, passwords, network, files and commands. Nothing here needs root, a loop device or a
-mount, and the same package versions give the same bytes.
+mount, and the same package versions give the same bytes. A recipe file may add packages, which
+are unpacked with all they need, and files.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ import hashlib
 from importlib import resources
 from typing import TYPE_CHECKING
 
+import attrs
+
 from lago_sdk.adapters.process import get_tool, run
 from lago_sdk.errors import TemplateError
 from lago_sdk.events import stage
 from lago_sdk.spec.disk import DiskFormat
+from lago_sdk.spec.recipe import Base, RecipeSpec
 from lago_sdk.templates.debian import Apt, unpack
+from lago_sdk.templates.grub import PARTITION_START, SECTOR
 from lago_sdk.templates.modules import Modules
 from lago_sdk.templates.recipes import Built
 from lago_sdk.templates.recipes.boot import (
@@ -30,6 +35,7 @@ from lago_sdk.templates.recipes.boot import (
     render_boot_commands,
     render_initrd,
 )
+from lago_sdk.templates.recipes.extras import add_files, add_unpacked
 from lago_sdk.templates.tree import Directory, File, Link, Tree
 
 if TYPE_CHECKING:
@@ -40,9 +46,11 @@ if TYPE_CHECKING:
     from lago_sdk.templates.debian import Package
 
 _VERSION = "1"
-_LAYOUT = Layout(
-    size=256 << 20, uuid="1a90c0de-0000-4000-8000-000000000001", inodes=8192, journal=4
-)
+_PLAIN = RecipeSpec(name="tiny", base=Base.TINY)
+_SIZE = 256 << 20
+"""Bytes of the partition."""
+_BYTES_PER_INODE = 32768
+_UUID = "1a90c0de-0000-4000-8000-000000000001"
 _MIN_MEMORY = 96
 """MiB that the guest needs to boot; 80 is too little."""
 
@@ -127,18 +135,36 @@ _DIRECTORIES = (
 )
 
 
+@attrs.frozen(kw_only=True)
 class TinyRecipe:
-    """Makes the template ``tiny``."""
+    """Makes the template ``tiny``, or one that *spec* adds to it."""
 
-    name = "tiny"
+    spec: RecipeSpec = _PLAIN
+
+    @property
+    def name(self) -> str:
+        """Name of the template."""
+        return self.spec.name
 
     @property
     def version(self) -> str:
-        """The version, with a digest of the guest's own files."""
+        """The version, with a digest of the guest's own files and all that the recipe says.
+
+        Raises:
+            TemplateError: A file of the recipe cannot be read.
+        """
         state = hashlib.sha256(render_boot_commands().encode())
         state.update(read_init())
         for name in ("inittab", "seed.awk", *_SCRIPTS):
             state.update(_read(name))
+        if self.spec != _PLAIN:
+            said = attrs.asdict(attrs.evolve(self.spec, comment=None, files=()))
+            state.update(repr(said).encode())
+            added = Tree()
+            add_files(added, self.spec)
+            for path, entry in added.list():
+                if isinstance(entry, File):
+                    state.update(repr((path, entry.mode)).encode() + entry.read())
         return f"{_VERSION}.{state.hexdigest()[:8]}"
 
     def build(self, directory: Path, observer: Observer) -> Built:
@@ -150,40 +176,52 @@ class TinyRecipe:
         """
         for tool in ("apt-get", "dpkg-deb", *TOOLS):
             get_tool(tool)
-        files, scratch = directory / "files", directory / "scratch"
-        files.mkdir()
-        scratch.mkdir()
+        files, more, scratch = (directory / name for name in ("files", "more", "scratch"))
+        for path in (files, more, scratch):
+            path.mkdir()
         with stage(observer, "fetch packages", self.name) as running:
-            packages = _fetch(directory)
-            running.tell(f"{len(packages)} packages")
+            packages, added = _fetch(directory, self.spec)
+            running.tell(f"{len(packages) + len(added)} packages")
         with stage(observer, "unpack packages", self.name):
             unpack(packages, files)
+            unpack(added, more)
+        layout = _layout(self.spec)
         with stage(observer, "make the image", self.name):
             image = directory / "tiny.qcow2"
+            tree = _root(files)
+            add_unpacked(tree, more)
+            add_files(tree, self.spec)
             create_image(
                 image,
-                _root(files),
-                layout=_LAYOUT,
+                tree,
+                layout=layout,
                 grub=files / "usr/lib/grub/i386-pc",
-                commands=render_boot_commands(),
+                commands=render_boot_commands(self.spec.cmdline or ""),
                 scratch=scratch,
             )
         return Built(
             path=image,
-            size=_LAYOUT.disk_size,
+            size=layout.disk_size,
             format=DiskFormat.QCOW2,
-            metadata=_metadata(packages),
+            metadata=_metadata((*packages, *added), self.spec),
         )
 
 
-def _fetch(directory: Path) -> tuple[Package, ...]:
+def _fetch(directory: Path, spec: RecipeSpec) -> tuple[tuple[Package, ...], tuple[Package, ...]]:
+    """Fetch the packages of the base, and those that the recipe adds with what they need."""
     apt = Apt(directory, arch="amd64")
     kernel = apt.get_dependency(_KERNEL_META, _KERNEL)
-    return apt.fetch((kernel, *_PACKAGES))
+    packages = apt.fetch((kernel, *_PACKAGES))
+    return packages, apt.fetch(apt.list_needed(spec.packages)) if spec.packages else ()
 
 
-def _metadata(packages: Sequence[Package]) -> dict[str, object]:
-    return {
+def _layout(spec: RecipeSpec) -> Layout:
+    size = _SIZE if spec.size is None else spec.size - PARTITION_START * SECTOR
+    return Layout(size=size, uuid=_UUID, inodes=size // _BYTES_PER_INODE, journal=4)
+
+
+def _metadata(packages: Sequence[Package], spec: RecipeSpec) -> dict[str, object]:
+    facts: dict[str, object] = {
         "distro": "tiny",
         "arch": "x86_64",
         "ssh-user": "root",
@@ -192,6 +230,7 @@ def _metadata(packages: Sequence[Package]) -> dict[str, object]:
         "min-memory": _MIN_MEMORY,
         "packages": {package.name: package.version for package in packages},
     }
+    return facts | dict(spec.metadata)
 
 
 def _root(files: Path) -> Tree:
