@@ -136,9 +136,7 @@ class Net:
 
         limits = CaptureLimits(count=count, duration=duration)
         context = self._prefix.context
-        return capture_net(
-            self._plan, context, path, words=filter, limits=limits, snaplen=snaplen
-        )
+        return capture_net(self._plan, context, path, words=filter, limits=limits, snaplen=snaplen)
 
     def resolve(self, name: str) -> str:
         """Return the address of *name* on this net.

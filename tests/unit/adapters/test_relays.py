@@ -3,6 +3,8 @@
 import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -113,3 +115,24 @@ def test_a_filter_becomes_instructions_of_the_kernel():
     for words in (["not a filter"], ["-i", "lo"], ["-r/etc/passwd"]):
         with pytest.raises(CaptureError, match="is no filter: "):
             packets.compile_filter(words)
+
+
+def test_on_the_system_host_only_root_may_listen():
+    code = """if True:
+        import os
+        from lago_sdk.adapters import packets
+        from lago_sdk.adapters.hosts.system import SystemHost
+        from lago_sdk.config import Config
+        from lago_sdk.errors import CaptureError
+        host = SystemHost(uri="qemu:///system", uuid="0" * 32, accel=Config().accel)
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setuid(65534)
+        try:
+            host.open_tap("lo", snaplen=100)
+        except CaptureError as error:
+            print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "are for root alone" in done.stdout
+    assert "use a private host" in done.stdout
