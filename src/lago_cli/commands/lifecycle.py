@@ -90,8 +90,7 @@ def reboot(
     """
     prefix = session.open_prefix()
     done = prefix.reboot(vms, timeout=timeout, wait=not no_wait, force=force)
-    asked = no_wait and not force
-    _tell("asked to reboot:" if asked else "rebooted", done, session)
+    _tell("rebooted", done, session)
 
 
 @verb(app, "lagoctl suspend", "lagoctl suspend web")

@@ -106,7 +106,7 @@ class PrefixPower(PrefixBase):
             vms: Names of VMs.
             timeout: Seconds a guest may take to power off; the setting ``shutdown_timeout`` when
                 ``None``. The boot that follows may take ``boot_time_sec``.
-            wait: Whether to wait at all; where not, return once guests were asked.
+            wait: Whether to wait for ssh; where not, return once the guests boot.
             force: Press the reset button instead of asking: what a guest has not written to its
                 disk is lost. A paused VM runs on after it.
 

@@ -47,3 +47,14 @@ def ask_over_ssh(
     # The guest may go before it has answered; whether it goes is looked at anyway.
     with suppress(SSHError, WaitTimeoutError):
         guest.run(line, timeout=_ANSWER_SECONDS).check()
+
+
+def ask_to_power_off(vm: VMPlan, context: PrefixContext) -> None:
+    """Ask the guest to power off; the connection to it is closed. Returns at once."""
+    hypervisor = context.hypervisor
+    if hypervisor.has_power_button(vm.domain):
+        context.guests.forget([vm.name])
+        hypervisor.shutdown_domain(vm.domain)
+    else:
+        ask_over_ssh(vm, context, "poweroff")
+        context.guests.forget([vm.name])

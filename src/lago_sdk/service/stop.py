@@ -9,7 +9,7 @@ from lago_sdk.events import Note, stage
 from lago_sdk.ports import HostKind
 from lago_sdk.service.nets import end_host, remove_net
 from lago_sdk.service.parallel import Cancellation, run_parallel
-from lago_sdk.service.power import POLL, ask_over_ssh, check_obeys
+from lago_sdk.service.power import POLL, ask_to_power_off, check_obeys
 from lago_sdk.service.remote import LOOKS_AT_ONCE, list_powered
 from lago_sdk.service.select import select_nets, select_vms
 from lago_sdk.service.status import observe
@@ -151,7 +151,7 @@ def shut_down_vms(
             stage(world.observe, "shut down", vm.name),
             context.journal.step("shut down", vm.name),
         ):
-            _ask(vm, context)
+            ask_to_power_off(vm, context)
             _wait_until_off(vm, timeout=timeout, world=world, cancellation=cancellation)
 
     away = power_off(
@@ -171,16 +171,6 @@ def shut_down_vms(
     )
     release_nets(context)
     return tuple(vm.name for vm in vms if vm in running or vm.name in away)
-
-
-def _ask(vm: VMPlan, context: PrefixContext) -> None:
-    hypervisor = context.hypervisor
-    if hypervisor.has_power_button(vm.domain):
-        context.guests.forget([vm.name])
-        hypervisor.shutdown_domain(vm.domain)
-    else:
-        ask_over_ssh(vm, context, "poweroff")
-        context.guests.forget([vm.name])
 
 
 def _wait_until_off(

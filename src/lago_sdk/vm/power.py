@@ -44,7 +44,7 @@ class VMPower(VMBase):
         Args:
             timeout: Seconds it may take to power off; the setting ``shutdown_timeout`` when
                 ``None``.
-            wait: Whether to wait; where not, return once it was asked.
+            wait: Whether to wait for ssh; where not, return once it boots.
             force: Press the reset button instead of asking.
 
         Raises:

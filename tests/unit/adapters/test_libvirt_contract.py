@@ -136,6 +136,16 @@ def test_a_domain_is_suspended_and_resumed_however_often(hypervisor):
         assert state_of(hypervisor) is VMState.RUNNING
 
 
+def test_a_domain_that_is_off_is_started_as_it_is_defined(hypervisor):
+    hypervisor.create_domain(domain_xml())
+    hypervisor.end_domain("0f1e2d3c-web")
+    for _again in range(2):
+        hypervisor.start_domain("0f1e2d3c-web")
+        assert state_of(hypervisor) is VMState.RUNNING
+    with pytest.raises(HypervisorError):
+        hypervisor.start_domain("nobody")
+
+
 def test_a_domain_that_reboots_runs_on(hypervisor):
     hypervisor.create_domain(domain_xml())
     hypervisor.reboot_domain("0f1e2d3c-web")

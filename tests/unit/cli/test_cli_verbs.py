@@ -214,7 +214,7 @@ class TestLifecycle:
         [
             (("db",), (None, True, False), "rebooted db\n"),
             (("--force", "db"), (None, True, True), "rebooted db\n"),
-            (("--no-wait", "db"), (None, False, False), "asked to reboot: db\n"),
+            (("--no-wait", "db"), (None, False, False), "rebooted db\n"),
             (("--timeout", "7", "db"), (7, True, False), "rebooted db\n"),
         ],
     )

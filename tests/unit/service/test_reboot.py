@@ -5,8 +5,9 @@ import pytest
 from fake_labs import domain, lab_spec, make_lab, running, vm
 
 from lago_sdk.errors import SSHError, VMError, VMNotFoundError, VMNotRunningError, WaitTimeoutError
+from lago_sdk.plan.facts import Accel
 from lago_sdk.state import VMState
-from lago_sdk.testing import FakeGuest
+from lago_sdk.testing import FakeGuest, FakeHost, make_world
 
 
 @pytest.fixture
@@ -77,13 +78,14 @@ def test_a_guest_that_does_not_come_back_is_told(lab):
         prefix.reboot("web")
 
 
-def test_who_does_not_wait_has_only_asked(lab):
+def test_who_does_not_wait_has_seen_it_go_down(lab):
     prefix, world = lab
-    for name in ("web", "db"):
-        world.hypervisor.ignore_shutdown(domain(prefix, name))
-    before = world.clock.monotonic()
-    assert prefix.reboot(wait=False) == ("web", "db")
-    assert world.clock.monotonic() == before
+    name = domain(prefix, "web")
+    world.hypervisor.ignore_shutdown(name)
+    world.guests["web"].boot_with(lambda _give_up: pytest.fail("it was waited for"))
+    world.clock.call_later(5, lambda: world.hypervisor.reboot_guest(name))
+    assert prefix.reboot("web", wait=False) == ("web",)
+    assert world.clock.monotonic() == pytest.approx(5, abs=0.2)
     assert not world.guests["web"].is_open
 
 
@@ -147,3 +149,45 @@ def test_a_vm_that_nobody_prepared_is_not_waited_for(tmp_path):
     world = attrs.evolve(world, open_guest=lambda _target: FakeGuest())
     prefix.start()
     assert prefix.reboot() == ("web",)
+
+
+class TestUnderEmulation:
+    """Machines are switched off and on: QEMU would be slow after a reset."""
+
+    @pytest.fixture
+    def lab(self, tmp_path):
+        prefix, world = make_lab(tmp_path, world=make_world(host=FakeHost(accel=Accel.TCG)))
+        prefix.start()
+        return prefix, world
+
+    def test_a_guest_powers_off_and_starts_anew(self, lab):
+        prefix, world = lab
+        name = domain(prefix, "web")
+        assert prefix.reboot("web") == ("web",)
+        done = [method for method, of in world.hypervisor.calls if of == name]
+        assert [x for x in done if x in {"shutdown_domain", "start_domain", "end_domain"}] == [
+            "shutdown_domain",
+            "start_domain",
+        ]
+        assert world.hypervisor.count("reboot_domain") == 0
+        assert running(prefix) == {"web", "db"}
+
+    def test_a_guest_may_take_its_time_and_runs_on_when_that_is_up(self, lab):
+        prefix, world = lab
+        name = domain(prefix, "web")
+        world.hypervisor.ignore_shutdown(name)
+        with pytest.raises(VMError, match=r"'web' did not reboot within 3 s; it runs on"):
+            prefix.reboot("web", timeout=3)
+        assert running(prefix) == {"web", "db"}
+        off = VMState.SHUT_OFF
+        world.clock.call_later(20, lambda: world.hypervisor.set_domain_state(name, off))
+        assert prefix.reboot("web") == ("web",)
+        assert world.hypervisor.count("start_domain") == 1
+
+    def test_force_asks_nobody(self, lab):
+        prefix, world = lab
+        prefix.suspend("web")
+        prefix.vms["web"].reset()
+        assert world.hypervisor.count("shutdown_domain") == 0
+        assert world.hypervisor.count("end_domain") == 1
+        assert prefix.vms["web"].state is VMState.RUNNING
