@@ -101,7 +101,8 @@ def find_graphics(vm: VMPlan, context: PrefixContext) -> Graphics:
     password = find_password(vm, context.layout)
     if server is None or password is None:
         message = f"the display of {vm.name!r} is not served, although its spec asks for it"
-        raise VMError(vm.name, message, hint=f"lagoctl stop {vm.name}, then lagoctl start {vm.name}")
+        hint = f"lagoctl stop {vm.name}, then lagoctl start {vm.name}"
+        raise VMError(vm.name, message, hint=hint)
     kind = GraphicsType(server.kind)
     return Graphics(kind=kind, host=server.host, port=server.port, password=password)
 
