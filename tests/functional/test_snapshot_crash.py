@@ -11,6 +11,8 @@ import pytest
 from lago_sdk import Config, Prefix, SnapshotError
 from lago_sdk.service.snapshots import create
 
+pytestmark = [pytest.mark.root_only, pytest.mark.private_only]
+
 ROOT = {"type": "template", "template_name": "tiny", "name": "root", "dev": "vda"}
 RAW = {"type": "empty", "size": "32M", "name": "raw", "dev": "vdb", "format": "raw"}
 NETS = {"lan": {"dhcp": {"start": 100, "end": 254}}}
@@ -148,8 +150,6 @@ def resize(place, size):
     subprocess.run(["mount", "-o", f"remount,size={size}", place], check=True)
 
 
-@pytest.mark.root_only
-@pytest.mark.private_only
 def test_a_disk_that_fills_up_loses_nothing(tmp_path, config, tiny, monkeypatch):
     place = tmp_path / "small"
     place.mkdir()

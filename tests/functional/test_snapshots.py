@@ -88,6 +88,8 @@ def test_a_running_lab_goes_back_with_memory_disks_and_clocks(lab):
     assert lab.vms["web"].ssh(["ping", "-c1", "db"]).code == 0
 
 
+@pytest.mark.root_only
+@pytest.mark.private_only
 def test_status_and_names(lab):
     assert {vm.snapshots for vm in lab.status().vms} == {("clean",)}
     with pytest.raises(SnapshotExistsError, match="--delete clean"):
@@ -98,6 +100,8 @@ def test_status_and_names(lab):
         lab.revert_snapshots("claen")
 
 
+@pytest.mark.root_only
+@pytest.mark.private_only
 def test_snapshots_are_a_tree_and_deleted_in_any_order(lab):
     note(lab, "a", "web")
     lab.create_snapshots("a", ["web"])
@@ -117,6 +121,8 @@ def test_snapshots_are_a_tree_and_deleted_in_any_order(lab):
         lab.revert_snapshots("b", ["db"])
 
 
+@pytest.mark.root_only
+@pytest.mark.private_only
 def test_one_vm_goes_back_and_the_other_runs_on(lab):
     note(lab, "second")
     lab.vms["web"].revert_snapshot("clean")
@@ -136,6 +142,8 @@ def test_a_stopped_lab_starts_from_its_snapshot(lab):
     assert lab.revert_snapshots("clean").in_place == ("web",)
 
 
+@pytest.mark.root_only
+@pytest.mark.private_only
 def test_disks_only_of_a_running_vm(lab):
     db = lab.vms["db"]
     note(lab, "kept", "db")
@@ -148,6 +156,7 @@ def test_disks_only_of_a_running_vm(lab):
     assert boot_id(db) != before
 
 
+@pytest.mark.root_only
 def test_a_stopped_vm_is_kept_as_it_is_on_disk(lab):
     note(lab, "kept", "web")
     lab.stop(["web"])
@@ -162,6 +171,7 @@ def test_a_stopped_vm_is_kept_as_it_is_on_disk(lab):
     assert read(lab, "web") == ["kept", ""]
 
 
+@pytest.mark.root_only
 def test_a_disk_that_was_attached_later_is_gone_again(lab, tmp_path):
     web = lab.vms["web"]
     image = tmp_path / "later.qcow2"
@@ -188,6 +198,8 @@ def info(image):
     return done.stdout
 
 
+@pytest.mark.root_only
+@pytest.mark.private_only
 def test_what_somebody_removed_is_told(lab):
     web = lab.vms["web"]
     lab.create_snapshots("gone", "web")
@@ -217,6 +229,7 @@ prefix.close()
     assert "db" in lab.list_changes("clean")
 
 
+@pytest.mark.root_only
 def test_what_a_guest_does_by_itself_makes_dirty(lab):
     lab.revert_snapshots("clean")
     domain = lab.vms["web"].plan.domain
@@ -225,6 +238,7 @@ def test_what_a_guest_does_by_itself_makes_dirty(lab):
     lab.context.hypervisor.resume_domain(domain)
 
 
+@pytest.mark.root_only
 def test_a_paused_vm_stays_paused(lab):
     domain = lab.vms["web"].plan.domain
     lab.context.hypervisor.suspend_domain(domain)
