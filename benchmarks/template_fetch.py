@@ -58,14 +58,15 @@ def write_image(path: Path, size: int) -> None:
         file.truncate(size)
 
 
-def publish(root: Path, size: int, kind: str, url: str) -> None:
+def publish(root: Path, size: int, kind: str, level: int, url: str) -> None:
     """Put the image, its digest and its repository where the server finds them."""
     image = root / "web" / "big.raw"
     write_image(image, size)
     with image.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     (root / "web" / "big.raw.hash").write_text(digest)
-    subprocess.run([kind, "-q", *(["-T2"] if kind == "xz" else ["--rm"]), str(image)], check=True)
+    options = ["-T2"] if kind == "xz" else ["--rm"]
+    subprocess.run([kind, "-q", f"-{level}", *options, str(image)], check=True)
     version = {"source": "here", "handle": "big.raw", "timestamp": 1}
     document = {
         "name": "bench",
@@ -96,6 +97,7 @@ def main() -> None:
     parser.add_argument("--mebibytes", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kind", choices=["xz", "zstd"], default="xz")
+    parser.add_argument("--level", type=int, default=6, help="9 has xz's largest dictionary")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lago-bench-", dir="/var/tmp") as directory:
         root = Path(directory)
@@ -105,7 +107,7 @@ def main() -> None:
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}"
-        publish(root, asked.mebibytes << 20, asked.kind, url)
+        publish(root, asked.mebibytes << 20, asked.kind, asked.level, url)
         floors, colds, peaks = [], [], []
         for _ in range(asked.rounds):
             floors.append(run_floor(url, asked.kind))

@@ -27,6 +27,7 @@ from lago_sdk.errors import TemplateError, TemplateNotFoundError
 from lago_sdk.events import Note, Progress, StageFinished
 from lago_sdk.spec.disk import DiskFormat
 from lago_sdk.templates.fetch import fetch_template
+from lago_sdk.templates.partial import Partial
 from lago_sdk.templates.store import TemplateStore
 
 NOISE = random.Random(1).randbytes(3 << 20)
@@ -420,6 +421,30 @@ def wait_for(condition, seconds=20):
         time.sleep(0.01)
 
 
+MEASURE = textwrap.dedent("""
+    import re, sys
+    from pathlib import Path
+    from lago_sdk import Config, fetch_template
+
+    root = Path(sys.argv[1])
+    fetch_template("el9", config=Config(template_store=root / "s", template_repos=root / "repos"))
+    # Not ru_maxrss, which has what the process was before it became this program.
+    print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) >> 10)
+""")
+
+
+def test_memory_stays_small_with_the_largest_dictionary_of_xz(tmp_path, server):
+    image = bytes(96 << 20)
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 64 << 20}]
+    server.add("el9.raw.hash", digest(image).encode())
+    server.add("el9.raw.xz", lzma.compress(image, filters=filters))
+    write_repository(tmp_path, server.url)
+    argv = [sys.executable, "-c", MEASURE, str(tmp_path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120)
+    # Python and its libraries take half of what the dictionary leaves of 100 MiB.
+    assert 64 < int(done.stdout) < 105
+
+
 class TestProcesses:
     @pytest.mark.parametrize("kind", ["xz", ""])
     def test_one_that_is_killed_is_taken_up_at_its_byte(self, tmp_path, server, config, kind):
@@ -437,6 +462,35 @@ class TestProcesses:
         assert Path(template.image.path).read_bytes() == IMAGE
         assert server.ranges(path) == [None, f"bytes={2 << 20}-"]
         assert list((config.template_store / ".tmp").iterdir()) == []
+
+    @pytest.mark.parametrize("kind", ["xz", ""])
+    @pytest.mark.parametrize("byte", [0, 1, 5, 6, 7, 4095, 65536, (1 << 20) + 1, -2, -1])
+    def test_any_beginning_that_a_killed_one_leaves(self, tmp_path, server, config, kind, byte):
+        file = publish(server, kind)
+        path = f"el9.raw.{kind}".rstrip(".")
+        byte %= len(file.content)
+        directory = config.template_store / ".tmp" / ".partial" / "el9"
+        with Partial(directory, f"{server.url}/{path}") as partial:
+            partial.begin(0, len(file.content), file.etag)
+            partial.write(file.content[:byte])
+        write_repository(tmp_path, server.url)
+        template = fetch_template("el9", config=config)
+        assert Path(template.image.path).read_bytes() == IMAGE
+        assert server.ranges(path) == [f"bytes={byte}-" if byte else None]
+        assert server.sent[path] == len(file.content) - byte
+
+    def test_one_that_is_killed_before_it_knew_the_server(self, tmp_path, server, config):
+        file = publish(server, "")
+        directory = config.template_store / ".tmp" / ".partial" / "el9"
+        with Partial(directory, f"{server.url}/el9.raw") as partial:
+            partial.begin(0, len(file.content), file.etag)
+            partial.write(b"of an older file")
+        (record,) = directory.glob("*.json")
+        record.write_text('{"url": ')
+        write_repository(tmp_path, server.url)
+        template = fetch_template("el9", config=config)
+        assert Path(template.image.path).read_bytes() == IMAGE
+        assert server.ranges("el9.raw") == [None]
 
     def test_one_that_is_killed_after_the_last_byte(self, tmp_path, server, config):
         file = publish(server, "")
