@@ -49,7 +49,7 @@ _FAMILIES = {
     "see": {
         "screenshot": "Take a picture of a VM's display, as PNG.",
         "display": "Tell how to sit at a VM's display by VNC or SPICE, or do it.",
-        "forward": "Let a port of this machine's loopback lead to a TCP port of a guest.",
+        "forward": "Let a port of this machine lead to a port of a guest.",
     },
     "top": {"top": "Show how much VMs do: processor, memory, disks and nics."},
     "capture": {"capture": "Capture the packets of a net, or of a nic of a VM."},

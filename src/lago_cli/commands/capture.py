@@ -54,8 +54,9 @@ def capture(
         int | None, typer.Option(metavar="N", min=0, help="Of a VM: the N of ethN; 0 when absent.")
     ] = None,
 ) -> None:
-    """Capture the packets of a net, or of a nic of a VM, into a pcap file, until Control-C.
+    """Capture the packets of a net, or of a nic of a VM.
 
+    They go to a pcap file, until Control-C.
     On a private host nobody needs to be root for it.
     """
     if output == "-":

@@ -65,11 +65,13 @@ def service(
             metavar="SERVICE", help="A unit, an init script, CONTAINER or CONTAINER/UNIT."
         ),
     ],
-    action: Annotated[Action, typer.Argument(metavar="ACTION")] = Action.STATE,
+    action: Annotated[
+        Action, typer.Argument(metavar="ACTION", help="state, start, stop or restart.")
+    ] = Action.STATE,
 ) -> None:
     """Show, start, stop or restart a service in a guest.
 
-    ACTION is state, start, stop or restart. The state is active, inactive or missing.
+    The state is active, inactive or missing.
     """
     found = find_vm(session.open_prefix(), vm).service(name)
     if action is Action.STATE:

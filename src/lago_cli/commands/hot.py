@@ -40,7 +40,7 @@ def attach_disk(
         str, typer.Option("--image-format", help="qcow2 or raw; of a new or existing image.")
     ] = "qcow2",
 ) -> None:
-    """Plug a disk into a VM: at once where it runs.
+    """Plug a disk into a VM, also while it runs.
 
     It stays until it is detached. Its serial number is its name.
     """
@@ -72,7 +72,10 @@ def detach_disk(
         float, typer.Option(metavar="SECONDS", help="How long the guest may take.")
     ] = 30.0,
 ) -> None:
-    """Take a disk out of a VM; its image is kept until the prefix is destroyed."""
+    """Take a disk out of a VM, also while it runs.
+
+    Its image is kept until the prefix is destroyed.
+    """
     path = find_vm(session.open_prefix(), vm).detach_disk(name, timeout=timeout)
     session.say(f"detached {name}; its image is {path}")
 
@@ -86,7 +89,7 @@ def attach_nic(
     ip: Annotated[str | None, typer.Option(help="Its IPv4 address; the next when absent.")] = None,
     mac: Annotated[str | None, typer.Option(help="Its MAC.")] = None,
 ) -> None:
-    """Plug a nic into a VM: at once where it runs.
+    """Plug a nic into a VM, also while it runs.
 
     It stays until it is detached. In a guest that runs somebody has to configure it.
     """
@@ -106,7 +109,10 @@ def detach_nic(
         float, typer.Option(metavar="SECONDS", help="How long the guest may take.")
     ] = 30.0,
 ) -> None:
-    """Take a nic out of a VM; not the one that ssh goes over."""
+    """Take a nic out of a VM, also while it runs.
+
+    The one that ssh goes over cannot be taken out.
+    """
     find_vm(session.open_prefix(), vm).detach_nic(_parse_index(nic), timeout=timeout)
     session.say(f"detached {nic}")
 
@@ -120,7 +126,10 @@ def link(
         Link | None, typer.Argument(metavar="STATE", help="up or down; shown when absent.")
     ] = None,
 ) -> None:
-    """Pull the cable of a nic, or plug it in, until the VM's next start."""
+    """Pull the cable of a nic, or plug it in.
+
+    A cable that was pulled is in again after the VM's next start.
+    """
     machine = find_vm(session.open_prefix(), vm)
     index = _parse_index(nic)
     if state is None:
@@ -137,7 +146,7 @@ def set_vcpus(
     vm: _VM,
     count: Annotated[int, typer.Argument(metavar="COUNT", help="Up to max-vcpu of the VM.")],
 ) -> None:
-    """Give a VM more or fewer virtual CPUs: at once where it runs."""
+    """Give a VM more or fewer virtual CPUs, also while it runs."""
     find_vm(session.open_prefix(), vm).set_vcpus(count)
     session.say(f"{vm} has {count} virtual CPUs")
 

@@ -100,7 +100,10 @@ def forward(
     *,
     port: LocalPort = 0,
 ) -> None:
-    """Let a port of this machine's loopback lead to a TCP port of a guest, until Control-C."""
+    """Let a port of this machine lead to a port of a guest.
+
+    It is a TCP port of the loopback, and leads there until Control-C.
+    """
     machine = find_vm(session.open_prefix(), vm)
     with machine.forward(target, port) as address, suppress(KeyboardInterrupt):
         typer.echo(str(address))

@@ -57,7 +57,7 @@ def top(
         typer.Option("--count", "-n", metavar="N", min=1, help="End after N looks."),
     ] = None,
 ) -> None:
-    """Show how much VMs do: processor, memory, disks and nics, over and over.
+    """Show how much VMs do: processor, memory, disks and nics.
 
     On a terminal it is written in place, and q ends it. 100 % is one processor of the host.
     JSON is one line for each look.

@@ -738,6 +738,12 @@ CASES = [
         "[domains.web.vm-provider] (did you mean 'local-libvirt'?)",
     ),
     case(
+        "graphics-without-video",
+        vm("    video: none\n    graphics: vnc\n"),
+        "8:15: error: there is no display to serve: 'video' is 'none' [domains.web.graphics] "
+        "(remove 'video: none')",
+    ),
+    case(
         "bad-port",
         vm("    ssh-port: 65536\n"),
         "7:15: error: 65536 is no TCP port [domains.web.ssh-port] (1 to 65535)",
