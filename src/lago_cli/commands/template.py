@@ -122,7 +122,12 @@ def fetch(
     _write_one(session, found)
 
 
-@verb(_templates, "lagoctl template build tiny", section="template")
+@verb(
+    _templates,
+    "lagoctl template build tiny",
+    "lagoctl template build recipes/web.yaml",
+    section="template",
+)
 def build(
     session: Session,
     name: Annotated[
