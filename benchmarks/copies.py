@@ -120,7 +120,9 @@ def main() -> None:
             (directory / part).mkdir()
         make_sources(directory / "sources", options.size * MB, options.count)
         spec = make_spec(options.size + 250)
-        with Prefix.create(spec, workdir=directory / "w", config=Config.load()) as prefix:
+        with Prefix.create(
+            spec, workdir=directory / "w", config=Config.load(), ephemeral=True
+        ) as prefix:
             prefix.start()
             vm = prefix.vms["solo"]
             vm.ssh("mount -t tmpfs -o size=95%,nr_inodes=100k none /mnt").check()
