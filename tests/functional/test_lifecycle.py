@@ -1,4 +1,7 @@
-"""Power, reboots, pauses, and what a lab survives: on real guests and real daemons."""
+"""Power, reboots, pauses, and what a lab survives: on real guests and real daemons.
+
+An ordinary user repeats what happens to hosts: their namespaces are others than root's.
+"""
 
 import os
 import shutil
@@ -59,6 +62,7 @@ def lab(tmp_path_factory, host, tiny, small_disk):
     workdir = tmp_path_factory.mktemp("lab") / "w"
     with Prefix.create(spec, workdir=workdir, config=config) as prefix:
         prefix.start()
+        prefix.vms["web"].ssh("echo kept > /root/note; sync").check()
         yield prefix
 
 
@@ -104,6 +108,7 @@ def within(seconds):
 # ------------------------------------------------------------------ pauses
 
 
+@pytest.mark.root_only
 def test_a_suspended_vm_says_so_at_once_and_runs_on(lab):
     before = boot_ids(lab)
     web = lab.vms["web"]
@@ -142,9 +147,9 @@ def test_a_vm_whose_disk_is_full_is_told_from_one_that_we_paused(lab, small_disk
 # ------------------------------------------------------------------ reboots
 
 
+@pytest.mark.root_only
 def test_a_reboot_ends_with_the_new_system(lab):
     before = boot_ids(lab)
-    lab.vms["web"].ssh("echo kept > /root/note").check()
     assert lab.reboot("web") == ("web",)
     after = boot_ids(lab)
     assert after["web"] != before["web"]
@@ -152,6 +157,7 @@ def test_a_reboot_ends_with_the_new_system(lab):
     assert lab.vms["web"].ssh("cat /root/note").check().out == "kept\n"
 
 
+@pytest.mark.root_only
 def test_a_reset_asks_nobody_and_a_paused_vm_runs_on_after_it(lab):
     before = boot_ids(lab)
     db = lab.vms["db"]
@@ -162,6 +168,7 @@ def test_a_reset_asks_nobody_and_a_paused_vm_runs_on_after_it(lab):
     assert after["web"] == before["web"]
 
 
+@pytest.mark.root_only
 def test_a_guest_that_ignores_the_button_runs_on_and_is_told(lab):
     before = boot_ids(lab)
     web = lab.vms["web"]
@@ -180,6 +187,7 @@ def test_a_guest_that_ignores_the_button_runs_on_and_is_told(lab):
     assert lab.nets["lan"].state is NetState.UP
 
 
+@pytest.mark.root_only
 def test_a_start_that_does_not_wait(lab):
     web = lab.vms["web"]
     web.start(wait=False)
@@ -190,6 +198,7 @@ def test_a_start_that_does_not_wait(lab):
 # ------------------------------------------------------------------ nets, partial starts
 
 
+@pytest.mark.root_only
 def test_a_vm_whose_qemu_is_killed_has_crashed_and_the_others_run_on(lab):
     (pid,) = find_qemus(lab, "web")
     os.kill(pid, signal.SIGKILL)
@@ -200,12 +209,14 @@ def test_a_vm_whose_qemu_is_killed_has_crashed_and_the_others_run_on(lab):
     assert "start it again: lagoctl start web" in caught.value.hint
 
 
+@pytest.mark.root_only
 def test_a_net_that_is_used_stays_up(lab):
     with pytest.raises(NetInUseError, match="'lan' is not stopped: db would lose it"):
         lab.nets["lan"].stop()
     assert lab.nets["lan"].state is NetState.UP
 
 
+@pytest.mark.root_only
 def test_a_start_that_fails_takes_back_only_what_it_did(lab):
     before = boot_id(lab, "db")
     image = lab.path / "images" / "web_root.qcow2"
@@ -226,6 +237,7 @@ def test_a_start_that_fails_takes_back_only_what_it_did(lab):
 VERBS = ("start", "stop", "shutdown", "reboot", "suspend", "resume", "shell")
 
 
+@pytest.mark.root_only
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_unknown_vm_is_a_sentence_and_a_hint(lab, lagoctl, verb):
     words = [verb, "wbe", *(["true"] if verb == "shell" else [])]
@@ -237,6 +249,7 @@ def test_an_unknown_vm_is_a_sentence_and_a_hint(lab, lagoctl, verb):
     assert set(states(lab).values()) == {VMState.RUNNING}
 
 
+@pytest.mark.root_only
 def test_what_was_done_is_told(lagoctl):
     assert lagoctl("suspend", "web").stderr.endswith("suspended web\n")
     assert lagoctl("suspend", "web").stderr == "nothing to do: none of them is running\n"
@@ -249,6 +262,7 @@ def test_what_was_done_is_told(lagoctl):
     assert lagoctl("resume").stderr == "nothing to do: none of them is paused\n"
 
 
+@pytest.mark.root_only
 @pytest.mark.parametrize("verb", ["reboot", "suspend", "resume", "shell"])
 def test_a_stopped_vm_is_a_sentence_and_a_hint(lab, lagoctl, verb):
     lab.stop("web")
@@ -258,6 +272,7 @@ def test_a_stopped_vm_is_a_sentence_and_a_hint(lab, lagoctl, verb):
     assert hint == "hint: start it: lagoctl start web"
 
 
+@pytest.mark.root_only
 @pytest.mark.parametrize("verb", ["stop", "shutdown"])
 def test_a_stopped_vm_is_none_of_the_trouble_of_who_stops_it(lagoctl, verb):
     assert lagoctl(verb, "web").stderr == "nothing to do: none of them is running\n"
@@ -268,6 +283,7 @@ def test_a_stopped_vm_is_none_of_the_trouble_of_who_stops_it(lagoctl, verb):
 
 @pytest.mark.private_only
 def test_a_private_host_whose_libvirtd_died_is_unknown_and_mended(lab, lagoctl):
+    lab.stop("web")
     before = boot_id(lab, "db")
     kill_libvirtd(lab)
     status = lab.status()
@@ -285,6 +301,7 @@ def test_a_private_host_whose_libvirtd_died_is_unknown_and_mended(lab, lagoctl):
 
 @pytest.mark.system_only
 def test_a_system_host_whose_libvirtd_died_is_unknown_and_comes_back(lab, lagoctl):
+    lab.stop("web")
     before = boot_id(lab, "db")
     kill_daemon("libvirtd")
     status = lab.status()
