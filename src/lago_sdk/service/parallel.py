@@ -35,11 +35,6 @@ class Cancellation:
         """Ask everybody to stop."""
         self._event.set()
 
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether somebody asked."""
-        return self._event.is_set()
-
     def check(self) -> None:
         """Raise `Cancelled` when somebody asked."""
         if self._event.is_set():
