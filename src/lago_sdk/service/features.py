@@ -51,12 +51,7 @@ def check_features(
     Raises:
         HostError: It lacks something; names the VM and the package.
     """
-    asked = [
-        (vm, feature)
-        for vm in vms
-        if not is_remote(vm)
-        for feature in list_features(vm)
-    ]
+    asked = [(vm, feature) for vm in vms if not is_remote(vm) for feature in list_features(vm)]
     missing = find_missing() if asked else {}
     for vm, feature in asked:
         if feature in missing:

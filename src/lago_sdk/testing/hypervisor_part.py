@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
 Verb: TypeAlias = Literal[
     "attach",
-    "create", "end", "shutdown", "reboot", "reset", "suspend", "resume", "remove", "save", "load"
+    "create",
+    "end",
+    "shutdown",
+    "reboot",
+    "reset",
+    "suspend",
+    "resume",
+    "remove",
+    "save",
+    "load",
 ]
 """What is done to a domain; networks are only created and removed."""
 
