@@ -70,6 +70,8 @@ def test_systemd_is_content(server: VM) -> None:
     for unit in ("qemu-guest-agent", "systemd-logind", "systemd-networkd", "ssh"):
         assert tell(server, f"systemctl is-active {unit}") == "active"
     assert server.agent.os_info().version_id == "12"
+    # Programs that write logs and caches wait for their directories.
+    tell(server, "ls -d /var/log/apt /var/cache/apt/archives/partial")
 
 
 def test_the_root_file_system_fills_a_larger_disk(server: VM) -> None:

@@ -21,14 +21,15 @@ _CAPABILITY = "SCHILY.xattr.security.capability"
 """Where GNU tar keeps the attribute; the name is star's."""
 
 
-def read_root_archive(path: Path, directory: Path, *, skip: Callable[[str], bool]) -> Tree:
+def read_root_archive(path: Path, directory: Path, *, skip: Callable[[str, bool], bool]) -> Tree:
     """Return what the tar archive *path* holds; times and device nodes are left behind.
 
     Args:
         path: The archive.
         directory: An empty directory for the contents of its files, which lie there under their
             paths, without owners, modes and links.
-        skip: Tells of a path without leading ``/`` whether to pass over it.
+        skip: Tells of a path without leading ``/``, and of whether it is a directory, whether to
+            pass over it.
 
     Raises:
         TemplateError: It is no archive, or names a path outside of itself.
@@ -38,7 +39,7 @@ def read_root_archive(path: Path, directory: Path, *, skip: Callable[[str], bool
         with tarfile.open(path) as archive:
             for member in archive:
                 name = _check_path(member.name)
-                if name and not skip(name):
+                if name and not skip(name, member.isdir()):
                     entry = _read_member(archive, member, directory / name)
                     if entry is not None:
                         tree.add(name, entry)

@@ -21,7 +21,7 @@ from lago_sdk.errors import SpecError, TemplateError, TemplateNotFoundError
 from lago_sdk.spec.recipe import Base, RecipeFile, RecipeSpec
 from lago_sdk.templates.debian import Apt
 from lago_sdk.templates.python_bytecode import date_bytecode
-from lago_sdk.templates.recipes import get_recipe
+from lago_sdk.templates.recipes import debian, get_recipe
 from lago_sdk.templates.recipes.debian import DebianRecipe
 from lago_sdk.templates.recipes.extras import add_files, add_unpacked
 from lago_sdk.templates.recipes.tiny import TinyRecipe
@@ -177,7 +177,31 @@ class TestUnpacked:
         assert all("=" in item for item in found)
 
 
+def keep_all(path, is_directory):
+    return False
+
+
 class TestArchive:
+    def test_an_image_keeps_directories_of_logs_and_caches_but_not_what_is_in_them(self, tmp_path):
+        kept = ["var/cache/apt/archives/partial", "var/log/nginx"]
+        with tarfile.open(tmp_path / "root.tar", "w") as archive:
+            for name in ("var/log/journal", *kept):
+                member = tarfile.TarInfo(name)
+                member.type, member.mode, member.uid = tarfile.DIRTYPE, 0o750, 33
+                archive.addfile(member)
+            for name in ("var/log/nginx/access.log", "var/cache/apt/pkgcache.bin", "var/log/a"):
+                archive.addfile(tarfile.TarInfo(name))
+        found = dict(
+            read_root_archive(
+                tmp_path / "root.tar", tmp_path / "files", skip=debian._is_left_behind
+            ).list()
+        )
+        assert [path for path in found if path.count("/") > 1 and path != "var/cache/apt"] == [
+            "var/cache/apt/archives",
+            *kept,
+        ]
+        assert found["var/log/nginx"] == Directory(0o750, 33, 0)
+
     @pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil"])
     def test_a_hostile_one_is_refused(self, tmp_path, name):
         with tarfile.open(tmp_path / "root.tar", "w") as archive:
@@ -185,7 +209,7 @@ class TestArchive:
             member.size = 4
             archive.addfile(member, BytesIO(b"evil"))
         with pytest.raises(TemplateError, match="a path outside of itself"):
-            read_root_archive(tmp_path / "root.tar", tmp_path / "out", skip=lambda path: False)
+            read_root_archive(tmp_path / "root.tar", tmp_path / "out", skip=keep_all)
         assert not (tmp_path / "evil").exists()
 
     def test_a_link_out_of_it_leads_nowhere(self, tmp_path):
@@ -196,7 +220,7 @@ class TestArchive:
             member = tarfile.TarInfo("out/evil")
             member.size = 4
             archive.addfile(member, BytesIO(b"evil"))
-        read_root_archive(tmp_path / "root.tar", tmp_path / "files", skip=lambda path: False)
+        read_root_archive(tmp_path / "root.tar", tmp_path / "files", skip=keep_all)
         assert not (tmp_path / "evil").exists()  # links are entries of the tree, not of the disk
 
     def test_one_that_is_cut_off_is_refused(self, tmp_path):
@@ -206,7 +230,7 @@ class TestArchive:
         write_root_archive(path, tree)
         path.write_bytes(path.read_bytes()[:50_000])
         with pytest.raises(TemplateError, match="not a sound tar archive"):
-            read_root_archive(path, tmp_path / "files", skip=lambda path: False)
+            read_root_archive(path, tmp_path / "files", skip=keep_all)
 
 
 class TestBytecode:

@@ -130,9 +130,9 @@ _LEFT_BEHIND = re.compile(
     r"|(dev|proc|run|sys|tmp)/.*"
     r"|etc/(machine-id|\.pwd\.lock|(passwd|shadow|group|gshadow|subuid|subgid)-)"
     r"|etc/ssh/ssh_host_.*"
-    r"|var/cache/(apt|ldconfig)/.*|var/cache/debconf/.*-old"
-    r"|var/lib/dpkg/.*-old|var/lib/apt/lists/.*|var/lib/systemd/random-seed"
-    r"|var/log/.+|var/tmp/.*"
+    r"|var/cache/debconf/.*-old|var/lib/dpkg/.*-old|var/lib/systemd/random-seed"
+    # Without it the journal is kept in memory, which is quicker.
+    r"|var/log/journal(/.*)?"
     # A program would be run at every login, to say which kernel this is.
     r"|etc/update-motd\.d(/.*)?"
     # These are started when they are asked for, and not at every boot.
@@ -143,6 +143,8 @@ _LEFT_BEHIND = re.compile(
 )
 """What is not of the guest, would be the same in all of them, tells when it was made, or takes
 time at every boot."""
+_EMPTIED = re.compile(r"var/(cache/(apt|ldconfig)|lib/apt/lists|log|tmp)/.*")
+"""Files that are left behind as well, while their directories are waited for by programs."""
 
 
 @attrs.frozen(kw_only=True)
@@ -167,7 +169,7 @@ class DebianRecipe:
         for item in (
             attrs.asdict(attrs.evolve(self.spec, comment=None, files=())),
             (_PACKAGES, _DPKG_OPTIONS, _UNPACK_KIT, _PREPARE, render_boot_commands(_OPTIONS)),
-            _LEFT_BEHIND.pattern,
+            (_LEFT_BEHIND.pattern, _EMPTIED.pattern),
             [
                 (path, entry.read(), entry.mode) if isinstance(entry, File) else (path, entry)
                 for path, entry in _overlay(self.spec).list()
@@ -192,7 +194,7 @@ class DebianRecipe:
         with stage(observer, "install packages", self.name):
             _install(archive, self.spec, packages, directory)
         with stage(observer, "unpack files", self.name) as running:
-            tree = read_root_archive(archive, files, skip=lambda x: bool(_LEFT_BEHIND.fullmatch(x)))
+            tree = read_root_archive(archive, files, skip=_is_left_behind)
             archive.unlink()
             running.tell(f"{len(tree.list())} files")
         with stage(observer, "make the image", self.name):
@@ -227,6 +229,12 @@ class DebianRecipe:
             scratch=scratch,
         )
         return image
+
+
+def _is_left_behind(path: str, is_directory: bool) -> bool:  # noqa: FBT001 - a callback
+    if _LEFT_BEHIND.fullmatch(path):
+        return True
+    return not is_directory and bool(_EMPTIED.fullmatch(path))
 
 
 def _install(archive: Path, spec: RecipeSpec, packages: tuple[str, ...], directory: Path) -> None:
