@@ -16,9 +16,11 @@ def lago_init_file() -> Path:
     return Path(__file__).parent / "two-vms" / "LagoInitFile"
 
 
-def test_a_vm_without_its_network_is_not_reached(lago_clean: Prefix) -> None:
+def test_a_vm_that_ignores_pings_is_not_reached(lago_clean: Prefix) -> None:
     web, db = lago_clean.vms["web"], lago_clean.vms["db"]
-    web.ssh("echo 1 > /proc/sys/net/ipv4/icmp_echo_ignore_all; rm /etc/hosts").check()
+    for ignore in ("ipv4/icmp_echo_ignore_all", "ipv6/icmp/echo_ignore_all"):
+        web.ssh(f"echo 1 > /proc/sys/net/{ignore}").check()
+    web.ssh("rm /etc/hosts").check()
     assert db.ssh(["ping", "-c", "1", "-W", "1", "web"], timeout=30).code != 0
 
 

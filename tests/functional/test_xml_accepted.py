@@ -130,7 +130,14 @@ def create_images(xml):
 @pytest.mark.parametrize("key", STARTED)
 def test_qemu_starts_with_the_devices(key, tmp_path, connection, hypervisor, nets):
     vm, facts = VMS[key]
-    xml = render_domain(vm, nets=nets, facts=facts, root=str(tmp_path), prefix_uuid=PREFIX_UUID)
+    xml = render_domain(
+        vm,
+        nets=nets,
+        facts=facts,
+        root=str(tmp_path),
+        prefix_uuid=PREFIX_UUID,
+        display_password="secret78",
+    )
     xml = xml.replace("/srv/", f"{tmp_path}/")
     create_images(xml)
     (tmp_path / "logs").mkdir()
