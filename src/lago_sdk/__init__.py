@@ -81,15 +81,18 @@ if TYPE_CHECKING:
     from lago_sdk.ports.services import RunInGuest, ServiceAction, ServiceProvider
     from lago_sdk.prefix import Prefix
     from lago_sdk.results import CommandResult, Road
-    from lago_sdk.service.agent import GuestInterface, GuestOS
-    from lago_sdk.service.capture import Capture, CaptureReport
-    from lago_sdk.service.collect import CollectReport, VMArtifacts
-    from lago_sdk.service.console import ConsoleSession
-    from lago_sdk.service.deploy import DeployReport, ScriptRun
-    from lago_sdk.service.displays import Graphics
-    from lago_sdk.service.extract import ExtractRoad
-    from lago_sdk.service.forward import Address
-    from lago_sdk.service.screens import Screenshot
+    from lago_sdk.service.guests.agent import GuestInterface, GuestOS
+    from lago_sdk.service.guests.console import ConsoleSession
+    from lago_sdk.service.observing.status import NetStatus, NicStatus, PrefixStatus, VMStatus
+    from lago_sdk.service.observing.usage import VMLoad, VMUsage
+    from lago_sdk.service.power.start import StartReport
+    from lago_sdk.service.provisioning.deploy import DeployReport, ScriptRun
+    from lago_sdk.service.seeing.capture import Capture, CaptureReport
+    from lago_sdk.service.seeing.collect import CollectReport, VMArtifacts
+    from lago_sdk.service.seeing.displays import Graphics
+    from lago_sdk.service.seeing.extract import ExtractRoad
+    from lago_sdk.service.seeing.forward import Address
+    from lago_sdk.service.seeing.screens import Screenshot
     from lago_sdk.service.snapshots.model import (
         DiskState,
         Mechanism,
@@ -99,9 +102,6 @@ if TYPE_CHECKING:
         SnapshotReport,
         VMSnapshot,
     )
-    from lago_sdk.service.start import StartReport
-    from lago_sdk.service.status import NetStatus, NicStatus, PrefixStatus, VMStatus
-    from lago_sdk.service.usage import VMLoad, VMUsage
     from lago_sdk.spec import (
         BootDevice,
         Bootstrap,
@@ -190,21 +190,21 @@ _HOMES = {
     "lago_sdk.ports.extraction": "Extraction Skipped",
     "lago_sdk.prefix": "Prefix",
     "lago_sdk.results": "CommandResult Road",
-    "lago_sdk.service.agent": "GuestInterface GuestOS",
-    "lago_sdk.service.collect": "CollectReport VMArtifacts",
-    "lago_sdk.service.capture": "Capture CaptureReport",
-    "lago_sdk.service.console": "ConsoleSession",
-    "lago_sdk.service.deploy": "DeployReport ScriptRun",
-    "lago_sdk.service.extract": "ExtractRoad",
-    "lago_sdk.service.displays": "Graphics",
-    "lago_sdk.service.forward": "Address",
-    "lago_sdk.service.screens": "Screenshot",
+    "lago_sdk.service.guests.agent": "GuestInterface GuestOS",
+    "lago_sdk.service.seeing.collect": "CollectReport VMArtifacts",
+    "lago_sdk.service.seeing.capture": "Capture CaptureReport",
+    "lago_sdk.service.guests.console": "ConsoleSession",
+    "lago_sdk.service.provisioning.deploy": "DeployReport ScriptRun",
+    "lago_sdk.service.seeing.extract": "ExtractRoad",
+    "lago_sdk.service.seeing.displays": "Graphics",
+    "lago_sdk.service.seeing.forward": "Address",
+    "lago_sdk.service.seeing.screens": "Screenshot",
     "lago_sdk.service.snapshots.model": (
         "DiskState Mechanism RevertReport Snapshot SnapshotKind SnapshotReport VMSnapshot"
     ),
-    "lago_sdk.service.start": "StartReport",
-    "lago_sdk.service.status": "NetStatus NicStatus PrefixStatus VMStatus",
-    "lago_sdk.service.usage": "VMLoad VMUsage",
+    "lago_sdk.service.power.start": "StartReport",
+    "lago_sdk.service.observing.status": "NetStatus NicStatus PrefixStatus VMStatus",
+    "lago_sdk.service.observing.usage": "VMLoad VMUsage",
     "lago_sdk.spec": (
         "BootDevice Bootstrap BuildStep ConsoleType DhcpRange DiskBus DiskCache DiskFormat "
         "DiskSpec EmptyDisk FileDisk Firmware GraphicsType NetSpec NetType NicModel NicSpec "

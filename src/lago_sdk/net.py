@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from lago_sdk.plan.models import NetPlan
     from lago_sdk.prefix import Prefix
-    from lago_sdk.service.capture import Capture, Target
+    from lago_sdk.service.seeing.capture import Capture, Target
     from lago_sdk.spec.net import NetSpec
     from lago_sdk.state import NetState
 
@@ -132,7 +132,7 @@ class Net:
                 or we may not: on the system host only root may.
             MissingToolError: There is a filter, and no tcpdump.
         """
-        from lago_sdk.service.capture import CaptureLimits, capture_net
+        from lago_sdk.service.seeing.capture import CaptureLimits, capture_net
 
         limits = CaptureLimits(count=count, duration=duration)
         context = self._prefix.context

@@ -74,7 +74,7 @@ def list_plugins(
         accept_verb: Raises for what no verb can be made of.
     """
     from lago_sdk.ports import PluginKind
-    from lago_sdk.service.shapes import accept
+    from lago_sdk.service.plugged.shapes import accept
 
     def check(kind: PluginKind, value: object) -> object:
         if kind is PluginKind.COMMAND and accept_verb is not None:
@@ -102,8 +102,8 @@ def plan_spec(
     """
     from lago_sdk.connect import open_store
     from lago_sdk.plan.planner import plan_prefix
-    from lago_sdk.service.disks import find_images
-    from lago_sdk.service.remote import settle_machines
+    from lago_sdk.service.making.disks import find_images
+    from lago_sdk.service.observing.remote import settle_machines
 
     checked = settle_machines(PrefixSpec.of(spec), open_plugins())
     images = find_images(checked, open_store(config or Config.load()), fetch=False)

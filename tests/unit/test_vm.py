@@ -5,7 +5,7 @@ from fake_labs import LAN, domain, lab_spec, make_lab, running, vm
 
 from lago_sdk import VMNotFoundError, VMNotRunningError, VMState
 from lago_sdk.errors import VMError
-from lago_sdk.service.scripts import list_script_command
+from lago_sdk.service.guests.scripts import list_script_command
 from lago_sdk.testing import Call
 
 

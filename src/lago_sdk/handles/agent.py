@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from lago_sdk.plan.models import VMPlan
     from lago_sdk.ports.agent import AgentState
     from lago_sdk.results import CommandResult
-    from lago_sdk.service.agent import GuestInterface, GuestOS
     from lago_sdk.service.context import PrefixContext
+    from lago_sdk.service.guests.agent import GuestInterface, GuestOS
 
 
 class Agent:
@@ -27,7 +27,7 @@ class Agent:
     """
 
     def __init__(self, vm: VMPlan, context: PrefixContext) -> None:
-        from lago_sdk.service.agent import AgentLink
+        from lago_sdk.service.guests.agent import AgentLink
 
         self._link = AgentLink(vm, context)
 
@@ -78,14 +78,14 @@ class Agent:
         Raises:
             CommandTimeoutError: No end within *timeout*; carries the output so far.
         """
-        from lago_sdk.service.agent_commands import run_command
+        from lago_sdk.service.guests.agent_commands import run_command
 
         data = input.encode() if isinstance(input, str) else input
         return run_command(self._link, command, input=data, timeout=timeout, env=env)
 
     def read_file(self, path: str) -> bytes:
         """Return the content of a file in the guest."""
-        from lago_sdk.service.agent_files import read_file
+        from lago_sdk.service.guests.agent_files import read_file
 
         return read_file(self._link, path)
 
@@ -98,20 +98,20 @@ class Agent:
             mode: Permission bits, set before anything is written. Without them a file that is
                 there keeps its own, and a new one gets 0644.
         """
-        from lago_sdk.service.agent_files import write_file
+        from lago_sdk.service.guests.agent_files import write_file
 
         content = data.encode() if isinstance(data, str) else data
         write_file(self._link, path, content, mode=mode)
 
     def interfaces(self) -> tuple[GuestInterface, ...]:
         """Return the network interfaces as the guest sees them, with all their addresses."""
-        from lago_sdk.service.agent import list_interfaces
+        from lago_sdk.service.guests.agent import list_interfaces
 
         return list_interfaces(self._link)
 
     def os_info(self) -> GuestOS:
         """Return what the guest tells of its operating system."""
-        from lago_sdk.service.agent import get_os
+        from lago_sdk.service.guests.agent import get_os
 
         return get_os(self._link)
 
@@ -123,13 +123,13 @@ class Agent:
         Returns:
             The number of file systems that were frozen.
         """
-        from lago_sdk.service.agent import freeze
+        from lago_sdk.service.guests.agent import freeze
 
         return freeze(self._link)
 
     def thaw(self) -> int:
         """Let the guest write again; returns the number of file systems that were frozen."""
-        from lago_sdk.service.agent import thaw
+        from lago_sdk.service.guests.agent import thaw
 
         return thaw(self._link)
 
@@ -139,7 +139,7 @@ class Agent:
 
         While they are frozen the agent does nothing but thaw.
         """
-        from lago_sdk.service.agent import frozen
+        from lago_sdk.service.guests.agent import frozen
 
         with frozen(self._link) as count:
             yield count
@@ -149,7 +149,7 @@ class Agent:
 
         A *when* without a time zone is local time.
         """
-        from lago_sdk.service.agent import set_time
+        from lago_sdk.service.guests.agent import set_time
 
         moment = datetime.now(UTC) if when is None else when
         set_time(self._link, int(moment.timestamp() * 1_000_000) * 1000)

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from lago_sdk.plan.models import VMPlan
     from lago_sdk.results import CommandResult
-    from lago_sdk.service.console import ConsoleSession
-    from lago_sdk.service.console_log import LogReader
     from lago_sdk.service.context import PrefixContext
+    from lago_sdk.service.guests.console import ConsoleSession
+    from lago_sdk.service.guests.console_log import LogReader
 
 
 class Console:
@@ -66,7 +66,7 @@ class Console:
             ConsoleError: Somebody else is there, a password is missing, or nobody obeys.
             VMNotRunningError: The VM is off.
         """
-        from lago_sdk.service.console_commands import run_command
+        from lago_sdk.service.guests.console_commands import run_command
 
         data = input.encode() if isinstance(input, str) else input
         with self._open("run a command", force=force) as session:
@@ -113,7 +113,7 @@ class Console:
         Raises:
             WaitTimeoutError: It was not shown in time; carries the console's last lines.
         """
-        from lago_sdk.service.console_log import expect
+        from lago_sdk.service.guests.console_log import expect
 
         if self._reader is None:
             self._reader = self._open_log()
@@ -128,7 +128,7 @@ class Console:
         Raises:
             LagoError: The log cannot be read.
         """
-        from lago_sdk.service.console_log import follow
+        from lago_sdk.service.guests.console_log import follow
 
         return follow(self._vm, self._context, from_start=from_start)
 
@@ -143,18 +143,18 @@ class Console:
             LagoError: Standard input is not a terminal.
             VMNotRunningError: The VM is off.
         """
-        from lago_sdk.service.console import attach
+        from lago_sdk.service.guests.console import attach
 
         attach(self._vm, self._context, force=force)
 
     @contextmanager
     def _open(self, purpose: str, *, force: bool) -> Iterator[ConsoleSession]:
-        from lago_sdk.service.console import open_session
+        from lago_sdk.service.guests.console import open_session
 
         with open_session(self._vm, self._context, purpose=purpose, force=force) as session:
             yield session
 
     def _open_log(self) -> LogReader:
-        from lago_sdk.service.console_log import LogReader
+        from lago_sdk.service.guests.console_log import LogReader
 
         return LogReader(self.log, from_start=False)

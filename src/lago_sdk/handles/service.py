@@ -44,7 +44,7 @@ class Service:
         Raises:
             ServiceError: Nothing that we know manages services there.
         """
-        from lago_sdk.service.services import find_service_state
+        from lago_sdk.service.provisioning.services import find_service_state
 
         return find_service_state(self._vm, self._name, run=self._run, context=self._context)
 
@@ -81,6 +81,6 @@ class Service:
         self._change(ServiceAction.RESTART)
 
     def _change(self, action: ServiceAction) -> bool:
-        from lago_sdk.service.services import change_service
+        from lago_sdk.service.provisioning.services import change_service
 
         return change_service(self._vm, self._name, action, run=self._run, context=self._context)

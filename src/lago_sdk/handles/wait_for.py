@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from lago_sdk.plan.models import VMPlan
     from lago_sdk.results import CommandResult
     from lago_sdk.service.context import PrefixContext
-    from lago_sdk.service.waiting import Wait
+    from lago_sdk.service.guests.waiting import Wait
     from lago_sdk.state import VMState
 
 TIMEOUT = 60.0
@@ -47,8 +47,8 @@ class WaitFor:
         Raises:
             SSHError: Waiting is no use: another host key than the pinned one.
         """
-        from lago_sdk.service.looks import require_running
-        from lago_sdk.service.reach import boot_timeout, wait_for_ssh
+        from lago_sdk.service.guests.looks import require_running
+        from lago_sdk.service.guests.reach import boot_timeout, wait_for_ssh
 
         require_running(self._vm, self._context)
         seconds = boot_timeout(self._vm, self._context.world.config)
@@ -70,7 +70,7 @@ class WaitFor:
         Returns:
             The seconds it took.
         """
-        from lago_sdk.service.looks import get_dial_address, look_at_port
+        from lago_sdk.service.guests.looks import get_dial_address, look_at_port
 
         target = get_dial_address(self._vm, address)
         wait = self._begin(f"port {number} open", timeout)
@@ -86,7 +86,7 @@ class WaitFor:
         Raises:
             ServiceError: Nothing that we know manages services in the guest.
         """
-        from lago_sdk.service.looks import look_at_unit
+        from lago_sdk.service.guests.looks import look_at_unit
 
         wait = self._begin(f"service {name} active", timeout)
         wait.log_in()
@@ -95,7 +95,7 @@ class WaitFor:
 
     def file(self, path: str, *, timeout: float = TIMEOUT) -> float:
         """Wait until the guest has a file (or directory) at *path*; returns the seconds."""
-        from lago_sdk.service.looks import look_at_file
+        from lago_sdk.service.guests.looks import look_at_file
 
         wait = self._begin(f"file {path}", timeout)
         wait.log_in()
@@ -110,7 +110,7 @@ class WaitFor:
             pattern: Regular expression; lines that are there already count.
             timeout: Seconds.
         """
-        from lago_sdk.service.looks import LogLook, compile_pattern
+        from lago_sdk.service.guests.looks import LogLook, compile_pattern
 
         compiled = compile_pattern(pattern)
         wait = self._begin(f"a line with {compiled.pattern!r} in {path}", timeout)
@@ -122,7 +122,7 @@ class WaitFor:
 
         It is run over and over, so it should only look.
         """
-        from lago_sdk.service.looks import look_at_command
+        from lago_sdk.service.guests.looks import look_at_command
 
         wait = self._begin(f"success of {command!r}", timeout)
         wait.log_in()
@@ -130,7 +130,7 @@ class WaitFor:
 
     def agent(self, *, timeout: float = TIMEOUT) -> float:
         """Wait until the QEMU guest agent answers; returns the seconds it took."""
-        from lago_sdk.service.looks import look_at_agent
+        from lago_sdk.service.guests.looks import look_at_agent
 
         wait = self._begin("an answer of the guest agent", timeout)
         wait.until(lambda: look_at_agent(self._vm, self._context))
@@ -142,7 +142,7 @@ class WaitFor:
         Raises:
             VMError: It ended with errors, is disabled, or is not in the guest.
         """
-        from lago_sdk.service.looks import look_at_cloud_init
+        from lago_sdk.service.guests.looks import look_at_cloud_init
 
         wait = self._begin("the end of cloud-init", timeout)
         wait.log_in()
@@ -159,7 +159,7 @@ class WaitFor:
         Returns:
             The line.
         """
-        from lago_sdk.service.looks import compile_pattern, look_at_console
+        from lago_sdk.service.guests.looks import compile_pattern, look_at_console
 
         compiled = compile_pattern(pattern)
         log = self._context.layout.path / self._vm.console_log
@@ -172,16 +172,16 @@ class WaitFor:
         Returns:
             The seconds it took.
         """
-        from lago_sdk.service.looks import look_at_state
-        from lago_sdk.service.waiting import Wait
+        from lago_sdk.service.guests.looks import look_at_state
+        from lago_sdk.service.guests.waiting import Wait
 
         wait = Wait(self._vm, f"state {state.value!r}", timeout=timeout, context=self._context)
         wait.until(lambda: look_at_state(self._vm, state, self._context), only_alive=False)
         return wait.seconds
 
     def _begin(self, what: str, timeout: float) -> Wait:
-        from lago_sdk.service.looks import require_running
-        from lago_sdk.service.waiting import Wait
+        from lago_sdk.service.guests.looks import require_running
+        from lago_sdk.service.guests.waiting import Wait
 
         require_running(self._vm, self._context)
         return Wait(self._vm, what, timeout=timeout, context=self._context)

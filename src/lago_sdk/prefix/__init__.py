@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lago_sdk.config import Config
     from lago_sdk.events import Observer
     from lago_sdk.plan.models import VMPlan
-    from lago_sdk.service.status import PrefixStatus
+    from lago_sdk.service.observing.status import PrefixStatus
     from lago_sdk.service.store import PrefixRecord
     from lago_sdk.spec.prefix import PrefixSpec
 from lago_sdk.prefix.forks import PrefixForks
@@ -175,7 +175,7 @@ class Prefix(PrefixPower, PrefixGuests, PrefixForks, PrefixSnapshots, PrefixTool
         kind = plan.spec.vm_type
         if kind in {None, "default"}:
             return VM(self, plan)
-        from lago_sdk.service.vm_types import find_vm_type
+        from lago_sdk.service.plugged.vm_types import find_vm_type
 
         return find_vm_type(self, plan, VM, self._world) or VM(self, plan)
 
@@ -196,7 +196,7 @@ class Prefix(PrefixPower, PrefixGuests, PrefixForks, PrefixSnapshots, PrefixTool
 
     def status(self) -> PrefixStatus:
         """Return what the prefix looks like now; one bulk call to libvirt."""
-        from lago_sdk.service.status import prefix_status
+        from lago_sdk.service.observing.status import prefix_status
 
         return prefix_status(
             self.plan,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from lago_sdk.errors import LagoError, PrefixNotFoundError, WorkdirError
 from lago_sdk.events import Note, ignore
-from lago_sdk.service.guests import Guests
+from lago_sdk.service.guests.connections import Guests
 from lago_sdk.service.journal import Journal
 from lago_sdk.service.layout import PrefixLayout
 from lago_sdk.service.marks import has_pending, note_change
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lago_sdk.plan.models import Plan
     from lago_sdk.ports import Guest
     from lago_sdk.service.context import PrefixContext
-    from lago_sdk.service.status import Observation
+    from lago_sdk.service.observing.status import Observation
     from lago_sdk.service.store import PrefixRecord, PrefixStore
     from lago_sdk.service.world import World
     from lago_sdk.spec.prefix import PrefixSpec
@@ -135,7 +135,7 @@ class PrefixBase:
 
     def _complete(self, spec: PrefixSpec) -> None:
         """Bring the creation to its end, from wherever it stands."""
-        from lago_sdk.service.create import create_prefix
+        from lago_sdk.service.making.create import create_prefix
 
         if self._layout.fork_mark.exists():
             raise WorkdirError(
@@ -154,7 +154,7 @@ class PrefixBase:
 
     def _discard(self) -> None:
         """Remove what a failed creation left; the failure itself is being raised already."""
-        from lago_sdk.service.stop import destroy_prefix
+        from lago_sdk.service.power.stop import destroy_prefix
 
         try:
             destroy_prefix(self._uuid, layout=self._layout, world=self._world)
@@ -183,7 +183,7 @@ class PrefixBase:
         """Return the state of the VM *vm* now."""
         found = self.plan.get_vm(vm)
         if found.is_remote:
-            from lago_sdk.service.remote import observe_remote
+            from lago_sdk.service.observing.remote import observe_remote
 
             return observe_remote([found], self._world)[found.name].state
         return self._observe().state(found.name)
@@ -193,7 +193,7 @@ class PrefixBase:
         return self._observe().nets[self.plan.get_net(net).name]
 
     def _observe(self) -> Observation:
-        from lago_sdk.service.status import observe
+        from lago_sdk.service.observing.status import observe
 
         return observe(self.plan, self._world.host)
 
@@ -203,7 +203,7 @@ class PrefixBase:
         Raises:
             VMNotRunningError: The VM is not running.
         """
-        from lago_sdk.service.reach import check_reachable
+        from lago_sdk.service.guests.reach import check_reachable
 
         check_reachable(self.plan.get_vm(vm), self.context)
         return self._guests.get(self.plan.get_vm(vm))
@@ -249,7 +249,7 @@ class PrefixBase:
             yield
 
     def _remove(self) -> None:
-        from lago_sdk.service.stop import destroy_prefix
+        from lago_sdk.service.power.stop import destroy_prefix
 
         self._guests.forget()
         destroy_prefix(self._uuid, layout=self._layout, world=self._world)

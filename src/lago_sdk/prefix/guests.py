@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator
 
-    from lago_sdk.service.collect import CollectReport
-    from lago_sdk.service.deploy import DeployReport
-    from lago_sdk.service.usage import VMLoad, VMUsage
+    from lago_sdk.service.observing.usage import VMLoad, VMUsage
+    from lago_sdk.service.provisioning.deploy import DeployReport
+    from lago_sdk.service.seeing.collect import CollectReport
 
 
 class PrefixGuests(PrefixBase):
@@ -40,7 +40,7 @@ class PrefixGuests(PrefixBase):
             CommandTimeoutError: A script did not end in time.
             ExceptionGroup: Several VMs failed.
         """
-        from lago_sdk.service.deploy import deploy_vms
+        from lago_sdk.service.provisioning.deploy import deploy_vms
 
         return deploy_vms(self.context, list_names(vms), timeout=timeout)
 
@@ -74,7 +74,7 @@ class PrefixGuests(PrefixBase):
             ExceptionGroup: That and other failures of several VMs, where missing paths are not
                 ignored.
         """
-        from lago_sdk.service.collect import collect
+        from lago_sdk.service.seeing.collect import collect
 
         return collect(
             self.context,
@@ -93,8 +93,8 @@ class PrefixGuests(PrefixBase):
             VMNotFoundError: There is no VM of one of the names.
             HostError: The host's libvirtd does not answer.
         """
+        from lago_sdk.service.observing.usage import read_usage
         from lago_sdk.service.select import select_vms
-        from lago_sdk.service.usage import read_usage
 
         return read_usage(self.context, select_vms(self.plan, list_names(vms)))
 
@@ -116,7 +116,7 @@ class PrefixGuests(PrefixBase):
             LagoError: The interval is none.
             VMNotFoundError: There is no VM of one of the names.
         """
-        from lago_sdk.service.usage import check_interval, watch_usage
+        from lago_sdk.service.observing.usage import check_interval, watch_usage
 
         check_interval(interval)
         names = list_names(vms)

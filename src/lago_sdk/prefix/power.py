@@ -11,7 +11,7 @@ from lago_sdk.service.select import list_names
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lago_sdk.service.start import StartReport
+    from lago_sdk.service.power.start import StartReport
 
 
 class PrefixPower(PrefixBase):
@@ -33,7 +33,7 @@ class PrefixPower(PrefixBase):
             WaitTimeoutError: A guest does not answer within its ``boot_time_sec``.
             ExceptionGroup: Several VMs failed.
         """
-        from lago_sdk.service.start import Starter
+        from lago_sdk.service.power.start import Starter
 
         with self.changing("start"):
             if not self.is_complete:
@@ -53,7 +53,7 @@ class PrefixPower(PrefixBase):
             HostError: The host's libvirtd does not answer.
             HypervisorError: A VM cannot be stopped; the others are.
         """
-        from lago_sdk.service.stop import stop_vms
+        from lago_sdk.service.power.stop import stop_vms
 
         with self.changing("stop"):
             names = list_names(vms)
@@ -79,7 +79,7 @@ class PrefixPower(PrefixBase):
             VMError: A guest did not power off in time; it runs on.
             ExceptionGroup: Several did not.
         """
-        from lago_sdk.service.stop import shut_down_vms
+        from lago_sdk.service.power.stop import shut_down_vms
 
         if reboot:
             return self.reboot(vms, timeout=timeout)
@@ -119,7 +119,7 @@ class PrefixPower(PrefixBase):
             WaitTimeoutError: A guest did not answer after its reboot.
             ExceptionGroup: Several VMs failed.
         """
-        from lago_sdk.service.reboot import Rebooter
+        from lago_sdk.service.power.reboot import Rebooter
 
         with self.changing("reboot"):
             seconds = self._world.config.shutdown_timeout if timeout is None else timeout
@@ -135,7 +135,7 @@ class PrefixPower(PrefixBase):
             VMNotRunningError: A VM that is named is off; none was paused.
             HypervisorError: A VM cannot be paused; the others are.
         """
-        from lago_sdk.service.suspend import suspend_vms
+        from lago_sdk.service.power.suspend import suspend_vms
 
         with self.changing("suspend"):
             return suspend_vms(self.context, list_names(vms))
@@ -151,7 +151,7 @@ class PrefixPower(PrefixBase):
             VMError: A disk of a VM still cannot be written, so that it was paused again.
             HypervisorError: A VM cannot be resumed; the others are.
         """
-        from lago_sdk.service.suspend import resume_vms
+        from lago_sdk.service.power.suspend import resume_vms
 
         with self.changing("resume"):
             return resume_vms(self.context, list_names(vms))
@@ -164,7 +164,7 @@ class PrefixPower(PrefixBase):
             HostError: The host cannot be brought up.
             HypervisorError: libvirt refuses the net.
         """
-        from lago_sdk.service.start import Starter
+        from lago_sdk.service.power.start import Starter
 
         found = self.plan.get_net(net)
         with self.changing("start a net"):
@@ -177,7 +177,7 @@ class PrefixPower(PrefixBase):
             NetNotFoundError: There is no net of that name.
             NetInUseError: VMs that run are plugged into it; names them.
         """
-        from lago_sdk.service.nets import stop_net
+        from lago_sdk.service.power.nets import stop_net
 
         found = self.plan.get_net(net)
         with self.changing("stop a net"):

@@ -28,7 +28,7 @@ class PrefixTools(PrefixBase):
         Raises:
             LagoError: It cannot be written, or cannot hold the path of the prefix.
         """
-        from lago_sdk.service.ssh_config import write_ssh_config
+        from lago_sdk.service.provisioning.ssh_config import write_ssh_config
 
         write_ssh_config(self.plan, layout=self._layout, world=self._world)
         return self._layout.ssh_config
@@ -47,7 +47,7 @@ class PrefixTools(PrefixBase):
             VMNotFoundError: There is no VM of one of the names.
             VMError: A VM that is named has no address.
         """
-        from lago_sdk.service.ssh_config import get_ssh_config
+        from lago_sdk.service.provisioning.ssh_config import get_ssh_config
 
         return get_ssh_config(
             self.plan, layout=self._layout, world=self._world, names=list_names(vms), relay=relay
@@ -72,7 +72,7 @@ class PrefixTools(PrefixBase):
         Raises:
             LagoError: No VM has anything at one of the key paths.
         """
-        from lago_sdk.service.inventory import Inventory
+        from lago_sdk.service.provisioning.inventory import Inventory
 
         return Inventory(self.context, keys).render(format)
 
@@ -87,7 +87,7 @@ class PrefixTools(PrefixBase):
             VMNotFoundError: There is no VM of that name.
             VMError: It has no address.
         """
-        from lago_sdk.service.inventory import Inventory
+        from lago_sdk.service.provisioning.inventory import Inventory
 
         return Inventory(self.context, keys).render_host(vm)
 
@@ -106,6 +106,6 @@ class PrefixTools(PrefixBase):
         Raises:
             LagoError: No VM has anything at one of the key paths.
         """
-        from lago_sdk.service.inventory import Inventory
+        from lago_sdk.service.provisioning.inventory import Inventory
 
         return Inventory(self.context, keys).write(format)

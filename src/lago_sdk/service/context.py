@@ -9,7 +9,7 @@ import attrs
 
 from lago_sdk.events import stage
 from lago_sdk.plan.models import Plan
-from lago_sdk.service.guests import Guests
+from lago_sdk.service.guests.connections import Guests
 from lago_sdk.service.journal import Journal
 from lago_sdk.service.layout import PrefixLayout
 from lago_sdk.service.world import World

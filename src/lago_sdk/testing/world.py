@@ -214,10 +214,10 @@ def make_prefix(
         LagoError: Whatever the fakes were told to raise; nothing was made.
     """
     from lago_sdk.prefix import Prefix
-    from lago_sdk.service.create import create_prefix
     from lago_sdk.service.journal import Journal
     from lago_sdk.service.layout import PrefixLayout
-    from lago_sdk.service.stop import destroy_prefix
+    from lago_sdk.service.making.create import create_prefix
+    from lago_sdk.service.power.stop import destroy_prefix
     from lago_sdk.service.store import PrefixRecord, PrefixStore
     from lago_sdk.spec.prefix import PrefixSpec
     from lago_sdk.workdir import Workdir

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lago_sdk.service.reach import find_address
+from lago_sdk.service.guests.reach import find_address
 
 if TYPE_CHECKING:
     from lago_sdk.plan.models import DiskPlan, NicPlan, VMPlan
@@ -91,6 +91,6 @@ class VMBase:
             VMNotRunningError: It does not; the message tells its state.
             HostError: Nobody can tell.
         """
-        from lago_sdk.service.reach import check_reachable
+        from lago_sdk.service.guests.reach import check_reachable
 
         check_reachable(self._plan, self._prefix.context)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from lago_sdk.ports import Extraction, Skipped
-    from lago_sdk.service.copies import HostPath
+    from lago_sdk.service.guests.copies import HostPath
 
 
 class VMFiles(VMBase):
@@ -48,7 +48,7 @@ class VMFiles(VMBase):
             VMError: The target is not what it should be, or the guest has no space.
             SSHError: The connection was lost.
         """
-        from lago_sdk.service.copies import copy_to
+        from lago_sdk.service.guests.copies import copy_to
 
         sources = [source] if isinstance(source, (str, PathLike)) else list(source)
         return copy_to(self._plan, self._prefix.context, sources, target, follow=follow)
@@ -79,7 +79,7 @@ class VMFiles(VMBase):
             VMNotRunningError: The VM is not running.
             SSHError: The connection was lost; the target is as it was.
         """
-        from lago_sdk.service.copies import copy_from
+        from lago_sdk.service.guests.copies import copy_from
 
         sources = [source] if isinstance(source, str) else list(source)
         return copy_from(self._plan, self._prefix.context, sources, target, follow=follow)
@@ -106,7 +106,7 @@ class VMFiles(VMBase):
             VMError: The guest does not answer, or the VM is paused.
             LagoError: The disk cannot be read, or the copies cannot be written.
         """
-        from lago_sdk.service.collect import extract_paths
+        from lago_sdk.service.seeing.collect import extract_paths
 
         pairs = [(path, Path(place)) for path, place in paths]
         return extract_paths(

@@ -35,8 +35,8 @@ class VMHot(VMBase):
             SpecError: The mapping is no disk.
             VMError: The disk cannot be made or not be plugged in; nothing is left of it then.
         """
-        from lago_sdk.service.hot_disks import attach_disk
-        from lago_sdk.service.hot_specs import check_disk
+        from lago_sdk.service.hot.disks import attach_disk
+        from lago_sdk.service.hot.specs import check_disk
 
         asked = check_disk(self._name, disk)
         self._prefix.replan(
@@ -57,7 +57,7 @@ class VMHot(VMBase):
         Raises:
             VMError: There is no such disk, or the guest does not let go of it.
         """
-        from lago_sdk.service.hot_disks import detach_disk, get_disk
+        from lago_sdk.service.hot.disks import detach_disk, get_disk
 
         path = self._prefix.path / get_disk(self._plan, name).path
         self._prefix.replan(
@@ -83,8 +83,8 @@ class VMHot(VMBase):
             SpecError: The mapping is no nic, or its address or MAC cannot be had.
             VMError: It cannot be plugged in.
         """
-        from lago_sdk.service.hot_nics import attach_nic
-        from lago_sdk.service.hot_specs import check_nic
+        from lago_sdk.service.hot.nics import attach_nic
+        from lago_sdk.service.hot.specs import check_nic
 
         asked = check_nic(self._name, nic)
         self._prefix.replan("attach a nic", lambda context: attach_nic(self._plan, asked, context))
@@ -100,7 +100,7 @@ class VMHot(VMBase):
         Raises:
             VMError: There is no such nic, or the guest does not let go of it.
         """
-        from lago_sdk.service.hot_nics import detach_nic
+        from lago_sdk.service.hot.nics import detach_nic
 
         self._prefix.replan(
             "detach a nic",
@@ -118,7 +118,7 @@ class VMHot(VMBase):
         Raises:
             VMError: It has no places for so many, or the guest does not let go of one.
         """
-        from lago_sdk.service.hot_cpus import set_vcpus
+        from lago_sdk.service.hot.cpus import set_vcpus
 
         self._prefix.replan(
             "set virtual CPUs", lambda context: set_vcpus(self._plan, count, context)
@@ -131,7 +131,7 @@ class VMHot(VMBase):
             VMError: There is no such nic.
             VMNotRunningError: The VM is not running.
         """
-        from lago_sdk.service.hot_nics import set_link
+        from lago_sdk.service.hot.nics import set_link
 
         set_link(self._plan, index, self._prefix.context, is_up=is_up)
 
@@ -142,6 +142,6 @@ class VMHot(VMBase):
             VMError: There is no such nic.
             VMNotRunningError: The VM is not running.
         """
-        from lago_sdk.service.hot_nics import has_link
+        from lago_sdk.service.hot.nics import has_link
 
         return has_link(self._plan, index, self._prefix.context)

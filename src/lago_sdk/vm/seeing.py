@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from lago_sdk.service.capture import Capture, Target
-    from lago_sdk.service.displays import Graphics
-    from lago_sdk.service.forward import Address
-    from lago_sdk.service.screens import Screenshot
-    from lago_sdk.service.usage import VMUsage
+    from lago_sdk.service.observing.usage import VMUsage
+    from lago_sdk.service.seeing.capture import Capture, Target
+    from lago_sdk.service.seeing.displays import Graphics
+    from lago_sdk.service.seeing.forward import Address
+    from lago_sdk.service.seeing.screens import Screenshot
 
 
 class VMSeeing(VMBase):
@@ -35,7 +35,7 @@ class VMSeeing(VMBase):
             VMNotRunningError: It is off.
             LagoError: The file cannot be written.
         """
-        from lago_sdk.service.screens import take_screenshot
+        from lago_sdk.service.seeing.screens import take_screenshot
 
         return take_screenshot(self._plan, self._prefix.context, path)
 
@@ -49,7 +49,7 @@ class VMSeeing(VMBase):
             VMError: It has no such server.
             VMNotRunningError: It is off.
         """
-        from lago_sdk.service.displays import find_graphics
+        from lago_sdk.service.seeing.displays import find_graphics
 
         return find_graphics(self._plan, self._prefix.context)
 
@@ -66,7 +66,7 @@ class VMSeeing(VMBase):
             VMNotRunningError: It is off.
             HostError: Its host is another machine, or the port is taken.
         """
-        from lago_sdk.service.displays import open_display
+        from lago_sdk.service.seeing.displays import open_display
 
         return open_display(self._plan, self._prefix.context, local_port=local_port)
 
@@ -78,7 +78,7 @@ class VMSeeing(VMBase):
             VMNotRunningError: It is off.
             MissingToolError: remote-viewer is not installed.
         """
-        from lago_sdk.service.displays import view_display
+        from lago_sdk.service.seeing.displays import view_display
 
         view_display(self._plan, self._prefix.context)
 
@@ -101,7 +101,7 @@ class VMSeeing(VMBase):
             VMError: It has no address.
             HostError: The port of ours is taken.
         """
-        from lago_sdk.service.forward import forward
+        from lago_sdk.service.seeing.forward import forward
 
         return forward(
             self._plan, self._prefix.context, port, local_port=local_port, address=address
@@ -115,7 +115,7 @@ class VMSeeing(VMBase):
             VMError: Somebody else runs it.
             HostError: libvirtd does not answer.
         """
-        from lago_sdk.service.usage import get_usage
+        from lago_sdk.service.observing.usage import get_usage
 
         return get_usage(self._plan, self._prefix.context)
 
@@ -145,7 +145,7 @@ class VMSeeing(VMBase):
             CaptureError: As for `lago_sdk.Net.capture`.
             MissingToolError: There is a filter, and no tcpdump.
         """
-        from lago_sdk.service.capture import CaptureLimits, capture_nic, get_nic
+        from lago_sdk.service.seeing.capture import CaptureLimits, capture_nic, get_nic
 
         limits = CaptureLimits(count=count, duration=duration)
         return capture_nic(

@@ -12,8 +12,8 @@ from lago_sdk.handles.lines import GuestLines
 from lago_sdk.handles.service import Service
 from lago_sdk.handles.wait_for import WaitFor
 from lago_sdk.results import Road
-from lago_sdk.service.scripts import list_script_command
-from lago_sdk.service.shell_text import join_command
+from lago_sdk.service.guests.scripts import list_script_command
+from lago_sdk.service.guests.shell_text import join_command
 from lago_sdk.vm.base import VMBase
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class VMShell(VMBase):
             VMError: No road leads there; tells what is wrong with each.
             CommandTimeoutError: No end within *timeout*.
         """
-        from lago_sdk.service.roads import run
+        from lago_sdk.service.guests.roads import run
 
         data = input.encode() if isinstance(input, str) else input
         context = self._prefix.context

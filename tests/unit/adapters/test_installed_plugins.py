@@ -8,7 +8,7 @@ import pytest
 from lago_sdk.adapters import plugins
 from lago_sdk.adapters.plugins import InstalledPlugins, has_plugins
 from lago_sdk.ports import PluginKind
-from lago_sdk.service.shapes import accept, accept_callable
+from lago_sdk.service.plugged.shapes import accept, accept_callable
 from lago_sdk.testing.world import EventLog
 
 

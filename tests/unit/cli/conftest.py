@@ -10,7 +10,7 @@ from lago_cli.app import build_app
 from lago_sdk import NetState, NetStatus, NicStatus, PrefixStatus, VMState, VMStatus
 from lago_sdk.errors import PrefixNotFoundError
 from lago_sdk.results import CommandResult, Road
-from lago_sdk.service.start import StartReport
+from lago_sdk.service.power.start import StartReport
 
 
 class FakeConsoleHandle:

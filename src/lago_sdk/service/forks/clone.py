@@ -19,12 +19,12 @@ from lago_sdk.render.machine import clean_machine
 from lago_sdk.service.forks.create import copy_files, finish_forks
 from lago_sdk.service.forks.layers import Freezer, link
 from lago_sdk.service.forks.state import standing_still
+from lago_sdk.service.observing.status import observe
 from lago_sdk.service.parallel import run_parallel
+from lago_sdk.service.provisioning.ssh_config import try_write_ssh_config
 from lago_sdk.service.snapshots.model import make_tag
 from lago_sdk.service.snapshots.revert import revert_snapshots
 from lago_sdk.service.snapshots.store import SnapshotStore
-from lago_sdk.service.ssh_config import try_write_ssh_config
-from lago_sdk.service.status import observe
 from lago_sdk.spec.disk import DiskFormat
 from lago_sdk.state import VMState
 

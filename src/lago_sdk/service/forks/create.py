@@ -19,10 +19,10 @@ from lago_sdk.service.forks.layers import link
 from lago_sdk.service.forks.state import take_state
 from lago_sdk.service.layout import PrefixLayout
 from lago_sdk.service.parallel import run_parallel
+from lago_sdk.service.power.start import Starter
+from lago_sdk.service.provisioning.ssh_config import try_write_ssh_config
 from lago_sdk.service.snapshots.cut import resume
 from lago_sdk.service.snapshots.settle import settle_guests
-from lago_sdk.service.ssh_config import try_write_ssh_config
-from lago_sdk.service.start import Starter
 from lago_sdk.spec.disk import DiskFormat
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ import attrs
 from lago_sdk.events import stage
 from lago_sdk.render.machine import clean_machine
 from lago_sdk.service.forks.layers import Freezer
+from lago_sdk.service.observing.status import observe
 from lago_sdk.service.parallel import run_parallel
 from lago_sdk.service.snapshots.choose import choose_running, choose_stopped
 from lago_sdk.service.snapshots.create import undo_create
 from lago_sdk.service.snapshots.cut import AT_ONCE, Cut
 from lago_sdk.service.snapshots.model import Mechanism, SnapshotKind, VMSnapshot
 from lago_sdk.service.snapshots.store import Pending, SnapshotStore
-from lago_sdk.service.status import observe
 from lago_sdk.spec.disk import DiskFormat
 from lago_sdk.state import VMState
 

@@ -13,7 +13,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from lago_sdk.errors import LagoError
-from lago_sdk.service.status import observe
+from lago_sdk.service.observing.status import observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -15,6 +15,7 @@ from lago_sdk.errors import LagoError, SnapshotError, SnapshotExistsError, VMErr
 from lago_sdk.events import Note, stage
 from lago_sdk.ports import HostKind
 from lago_sdk.render.machine import clean_machine
+from lago_sdk.service.observing.status import observe
 from lago_sdk.service.parallel import run_parallel
 from lago_sdk.service.select import select_vms
 from lago_sdk.service.snapshots.capture import Capture
@@ -32,7 +33,6 @@ from lago_sdk.service.snapshots.model import (
     make_tag,
 )
 from lago_sdk.service.snapshots.store import Pending, SnapshotStore
-from lago_sdk.service.status import observe
 from lago_sdk.state import VMState
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class _Plan:
 
     def _freeze(self, stack: ExitStack) -> None:
         """Have guests whose disks only are kept write everything, where their agents answer."""
-        from lago_sdk.service.agent import AgentLink, frozen
+        from lago_sdk.service.guests.agent import AgentLink, frozen
 
         for choice in self._choices:
             if choice.mechanism is not Mechanism.DISKS or not choice.is_running:

@@ -8,9 +8,9 @@ from lago_sdk.errors import HypervisorError, SnapshotError
 from lago_sdk.events import Note
 from lago_sdk.ports.snapshots import StateMissingError
 from lago_sdk.render.machine import clean_machine, move_machine
+from lago_sdk.service.power.start import Starter
 from lago_sdk.service.snapshots.disks import check_kept, lost, put_back
 from lago_sdk.service.snapshots.model import Mechanism, SnapshotKind, make_tag
-from lago_sdk.service.start import Starter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

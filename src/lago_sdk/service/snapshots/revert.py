@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 from lago_sdk.errors import SnapshotNotFoundError
 from lago_sdk.events import Note, stage
 from lago_sdk.service.marks import note_use
+from lago_sdk.service.observing.status import observe
 from lago_sdk.service.parallel import run_parallel
+from lago_sdk.service.power.start import Starter
+from lago_sdk.service.power.stop import release_nets
 from lago_sdk.service.snapshots.clean import list_changes, mark_clean
 from lago_sdk.service.snapshots.cut import AT_ONCE, pause, resume
 from lago_sdk.service.snapshots.model import RevertReport, SnapshotKind
 from lago_sdk.service.snapshots.recall import Recall, RecallStarter
 from lago_sdk.service.snapshots.settle import settle_guests
 from lago_sdk.service.snapshots.store import Pending, SnapshotStore
-from lago_sdk.service.start import Starter
-from lago_sdk.service.status import observe
-from lago_sdk.service.stop import release_nets
 from lago_sdk.state import VMState
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from lago_sdk.plan.models import VMPlan
     from lago_sdk.service.context import PrefixContext
+    from lago_sdk.service.observing.status import Observation
     from lago_sdk.service.snapshots.model import Snapshot, VMSnapshot
-    from lago_sdk.service.status import Observation
 
 
 _LOADABLE = frozenset({VMState.RUNNING, VMState.BLOCKED, VMState.PAUSED})

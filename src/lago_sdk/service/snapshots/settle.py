@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from lago_sdk.errors import AgentError, LagoError
 from lago_sdk.events import Note
 from lago_sdk.ports.agent import AgentState
-from lago_sdk.service.agent import AgentLink, set_time
+from lago_sdk.service.guests.agent import AgentLink, set_time
+from lago_sdk.service.guests.reach import answers_ssh, wait_for_ssh
 from lago_sdk.service.parallel import run_parallel
-from lago_sdk.service.reach import answers_ssh, wait_for_ssh
 from lago_sdk.service.snapshots.cut import AT_ONCE
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Inside of guests: how they are reached, waited for, and given commands and files."""

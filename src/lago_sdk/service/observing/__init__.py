@@ -1,0 +1,1 @@
+"""What a prefix looks like now: states, and what VMs use."""

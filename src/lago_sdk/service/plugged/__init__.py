@@ -1,0 +1,1 @@
+"""What plugins give, looked at before it is used."""

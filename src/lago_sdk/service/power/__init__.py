@@ -1,0 +1,1 @@
+"""Starting, stopping, rebooting and pausing VMs and nets."""

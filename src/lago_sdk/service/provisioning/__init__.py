@@ -1,0 +1,1 @@
+"""Bringing guests into shape: deploy scripts, services, and files for other tools."""

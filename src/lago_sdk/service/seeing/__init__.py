@@ -1,0 +1,1 @@
+"""Evidence: what guests show, send and keep."""
