@@ -48,7 +48,7 @@ def typing(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """Tests that need no hypervisor."""
     install(session)
-    session.run("python", "-m", "pytest", "tests/unit", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "auto", "tests/unit", *session.posargs)
 
 
 @nox.session

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from lago_sdk.adapters.http import download
+from lago_sdk.adapters.http import Limits, download
 from lago_sdk.errors import LagoError
 
 CONTENT = bytes(range(256)) * 8192
@@ -44,7 +44,8 @@ def server():
 
 def fetch(url, path):
     told = []
-    download(url, path, progress=lambda done, total: told.append((done, total)))
+    limits = Limits(attempts=2, backoff=0.01)
+    download(url, path, progress=lambda *way: told.append(way), limits=limits)
     return told
 
 

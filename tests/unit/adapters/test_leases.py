@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from ipaddress import ip_network
 from pathlib import Path
@@ -183,8 +184,9 @@ def test_a_lock_that_cannot_be_made_says_so(tmp_path, lease_dir, leases):
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user to be")
 def test_other_users_can_lock_and_lease(tmp_path, lease_dir, leases):
     """Root makes the directory world-writable; nobody leases beside it."""
-    for directory in (tmp_path, *list(tmp_path.parents)[:2]):
-        directory.chmod(0o755)
+    for directory in (tmp_path, *tmp_path.parents):
+        if directory.is_relative_to(tempfile.gettempdir()):  # pytest's own, however deep
+            directory.chmod(directory.stat().st_mode | 0o055)
     lease_dir.mkdir()
     lease_dir.chmod(0o777)
     leases.acquire(SUBNET, uuid_path=make_prefix(tmp_path, "aa"), uuid="aa")

@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import paramiko
 import pytest
 from ssh_servers import make_dropbear, make_sshd
 
@@ -301,20 +302,36 @@ def test_what_is_wrong_is_told_before_anything_is_copied(guest, host, there, tar
     assert (there / "file").read_text() == "2"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system")
 def test_a_full_guest_is_told_and_left_as_it_was(guest, host, there, tar):
-    if os.geteuid() != 0 or tar == "none":
-        pytest.skip("needs a small file system, and tar to tell why")
-    mounted = there / "small"
+    told = {"tar": "no space is left in 'web'", "none": "does not take .* by SFTP: Failure"}[tar]
+    mounted = there / "small"  # why not, SFTP has no word for
     mounted.mkdir()
     guest.run(f"mount -t tmpfs -o size=1m none {mounted}").check()
     try:
         (host / "f").write_bytes(b"x" * 5_000_000)
-        with pytest.raises(VMError, match="no space is left in 'web'") as caught:
+        with pytest.raises(VMError, match=told) as caught:
             guest.copy_to([str(host / "f")], str(mounted))
         assert caught.value.hint is not None
         assert guest.run(f"ls -A {mounted}").out == ""
+        (mounted / "f").write_text("old")
+        with pytest.raises(VMError, match=told):
+            guest.copy_to([str(host / "f")], str(mounted))
+        assert (mounted / "f").read_text() == "old"
     finally:
         guest.run(f"umount {mounted}").check()
+
+
+def test_a_server_that_cannot_rename_over_a_file(guest, host, there, tar, monkeypatch):
+    def refuse(*paths):
+        raise OSError("Operation unsupported")
+
+    monkeypatch.setattr(paramiko.SFTPClient, "posix_rename", refuse)
+    (host / "f").write_text("new")
+    (there / "f").write_text("old")
+    guest.copy_to([str(host / "f")], str(there))
+    assert (there / "f").read_text() == "new"
+    assert leftovers(there) == []
 
 
 def test_a_hostile_guest_writes_nothing_outside(guest, host, there, monkeypatch):

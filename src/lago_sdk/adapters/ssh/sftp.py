@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
+import secrets
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import paramiko
@@ -109,11 +111,28 @@ def _send_item(client: paramiko.SFTPClient, packer: Packer, item: Item, path: st
         if _get_kind(client, path) != "d":
             client.mkdir(path, stat.S_IRWXU)
         return
-    with client.open(path, "w") as file:
-        file.set_pipelined(True)
-        for chunk in packer.read_content(item):
-            file.write(chunk)
-    _set_attributes(client, item, path)
+    unfinished = f"{posixpath.dirname(path)}/.lago-copy-{secrets.token_hex(4)}"
+    try:
+        with client.open(unfinished, "w") as file:
+            file.set_pipelined(True)
+            for chunk in packer.read_content(item):
+                file.write(chunk)
+        _set_attributes(client, item, unfinished)
+        _replace(client, unfinished, path)
+    except BaseException:
+        with suppress(*FAILURES):
+            client.remove(unfinished)
+        raise
+
+
+def _replace(client: paramiko.SFTPClient, new: str, path: str) -> None:
+    """Rename a file over another, in one step where the server can."""
+    try:
+        client.posix_rename(new, path)
+    except OSError:  # not one of OpenSSH's; the plain renaming needs a free name
+        if _exists(client, path):
+            client.remove(path)
+        client.rename(new, path)
 
 
 def _set_attributes(client: paramiko.SFTPClient, item: Item, path: str) -> None:
