@@ -20,13 +20,16 @@ MISTAKE = 2
 """Exit code where the user or the world is at fault, and was told."""
 INTERRUPTED = 128 + signal.SIGINT
 
+_ECHO_SECONDS = 0.3
+"""For how long a second signal is taken for the first one again."""
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def install_signal_handlers() -> None:
     """Let the first signal unwind the program, so that nothing is left half-done.
 
-    A second one ends it at once; ``lagoctl destroy`` then removes what is left.
+    A further one ends it at once; ``lagoctl destroy`` then removes what is left. Not the echo of
+    the first: ``timeout`` and terminals signal a program and its group, and so some of them twice.
     """
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays in force
@@ -34,9 +37,16 @@ def install_signal_handlers() -> None:
 
 
 def _unwind(number: int, _frame: FrameType | None) -> None:
+    begin = time.monotonic()
+
+    def insist(number: int, _frame: FrameType | None) -> None:
+        if time.monotonic() - begin > _ECHO_SECONDS:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
     for other in _SIGNALS:
         if signal.getsignal(other) is _unwind:
-            signal.signal(other, signal.SIG_DFL)
+            signal.signal(other, insist)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + number)

@@ -1,6 +1,7 @@
 """Templates as data and as tables."""
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lago_cli.output import render_table
@@ -8,7 +9,7 @@ from lago_cli.tables import as_data
 from lago_cli.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from lago_cli.output import Data
     from lago_sdk import CatalogueEntry, GarbageReport, OutdatedTemplate, Template, TemplateInfo
@@ -80,17 +81,23 @@ def full_table(item: "TemplateInfo") -> str:
         ("made on", item.template.below),
         *(("used by", str(use.prefix)) for use in item.users),
         *(("below", reference) for reference in item.above),
-        *((f"metadata {key}", _show_fact(value)) for key, value in sorted(image.metadata.items())),
+        *_list_facts(image.metadata),
     ]
     width = max(len(key) for key, _ in rows)
     return "\n".join(f"{key:{width}}  {value}" for key, value in rows if value is not None)
 
 
-def _show_fact(value: object) -> str:
-    """Return a fact in a few words; ``-f json`` has the whole of what is long."""
-    if isinstance(value, dict) and len(value) > _SHOWN_ENTRIES:
-        return f"{len(value)} entries; -f json shows them"
-    return str(value)
+def _list_facts(metadata: "Mapping[str, object]") -> "Iterator[tuple[str, str]]":
+    """List facts, a line each; ``-f json`` has the whole of what is long."""
+    for key, value in sorted(metadata.items()):
+        if isinstance(value, Mapping) and len(value) > _SHOWN_ENTRIES:
+            yield f"metadata {key}", f"{len(value)} entries; -f json shows them"
+        elif isinstance(value, Mapping):
+            yield from ((f"metadata {key} {word}", str(fact)) for word, fact in value.items())
+        elif isinstance(value, (list, tuple)):
+            yield f"metadata {key}", ", ".join(map(str, value))
+        else:
+            yield f"metadata {key}", str(value)
 
 
 def garbage_data(report: "GarbageReport") -> "Data":

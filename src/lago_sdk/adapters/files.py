@@ -225,13 +225,13 @@ def _own_command() -> str:
 
 def _locked_error(path: Path, timeout: float) -> LockedError:
     holder = find_lock_holder(path)
-    waited = f"waited {timeout:g} s" if timeout > 0 else "did not wait"
+    waited = f" (waited {timeout:g} s)" if timeout > 0 else ""
     if holder is None:
         hint = "try again; fuser -v on the file shows who has it open"
-        return LockedError(f"somebody holds the lock {str(path)!r} ({waited})", hint=hint)
+        return LockedError(f"somebody holds the lock {str(path)!r}{waited}", hint=hint)
     told = holder.describe(time.time())
     hint = f"wait for it, or end process {holder.pid}: the lock frees itself"
-    return LockedError(f"the lock {str(path)!r} is held by {told} ({waited})", hint=hint)
+    return LockedError(f"the lock {str(path)!r} is held by {told}{waited}", hint=hint)
 
 
 def _translate(error: OSError, what: str) -> LagoError:

@@ -217,11 +217,36 @@ class QemuImg:
         else:
             source.replace(path)
 
-    def _check_alone(self, path: Path, kind: str) -> None:
+    def find_backing_name(self, path: Path) -> str | None:
+        """Return what a stranger's qcow2 image calls the file below it; nothing there is opened.
+
+        Raises:
+            ImageError: It is damaged.
+        """
+        with path.open("rb") as file:
+            if file.read(len(_QCOW2)) != _QCOW2:
+                return None
+        name: str | None = self._info(path, ["-f", "qcow2"]).get("backing-filename")
+        return name
+
+    def import_layer(self, source: Path, path: Path, *, below: Image) -> None:
+        """Make an image *path* on *below* of the qcow2 layer *source*, which goes away.
+
+        Whatever *source* says is below it is forgotten.
+
+        Raises:
+            ImageError: It refers to further files, or is damaged.
+        """
+        self._check_alone(source, "qcow2", is_layer=True)
+        source.replace(path)
+        self.rebase(path, below)
+
+    def _check_alone(self, path: Path, kind: str, *, is_layer: bool = False) -> None:
         info = self._info(path, ["-f", kind])
         data = info.get("format-specific", {}).get("data", {})
         extents = {str(extent.get("filename")) for extent in data.get("extents", [])}
-        if info.get("backing-filename") or "data-file" in data or extents - {str(path.absolute())}:
+        backing = None if is_layer else info.get("backing-filename")
+        if backing or "data-file" in data or extents - {str(path.absolute())}:
             raise ImageError(f"the image {path.name} refers to other files, which is not allowed")
 
     def _change(self, action: str, arguments: list[str]) -> None:

@@ -23,7 +23,7 @@ from lago_sdk.adapters.process import run
 from lago_sdk.adapters.qemu_img import QemuImg
 from lago_sdk.errors import TemplateError
 from lago_sdk.events import ignore, stage
-from lago_sdk.templates.names import check_name, is_name
+from lago_sdk.templates.names import check_name, find_layer_reference, split_reference
 from lago_sdk.templates.record import digest
 
 if TYPE_CHECKING:
@@ -203,9 +203,9 @@ def _copy_in(source: Image, image: Path, *, link: bool, store: TemplateStore) ->
 def _find_below(backing: Path, store: TemplateStore) -> Template | None:
     """Return the template that a backing file is, or that its name tells."""
     found = store.find_by_path(backing)
-    parts = backing.name.split(":")
-    if found is None and len(parts) in {2, 3} and all(is_name(part) for part in parts[-2:]):
-        found = store.find_template(parts[-2], parts[-1])
+    reference = find_layer_reference(str(backing))
+    if found is None and reference is not None:
+        found = store.find_template(*split_reference(reference))
     return found
 
 

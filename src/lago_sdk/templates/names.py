@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 
 from lago_sdk.errors import TemplateError
 
@@ -36,3 +37,14 @@ def split_reference(reference: str) -> tuple[str, str | None]:
     """
     name, colon, version = reference.partition(":")
     return check_name(name), check_name(version) if colon else None
+
+
+def find_layer_reference(backing: str) -> str | None:
+    """Return ``name:version`` where a backing file's name tells the template that it is.
+
+    As Lago exported layers: ``./name:version``, or ``./repository:name:version``.
+    """
+    parts = PurePosixPath(backing).name.split(":")
+    if len(parts) in {2, 3} and all(is_name(part) for part in parts):
+        return ":".join(parts[-2:])
+    return None

@@ -48,7 +48,8 @@ class Transfer:
     Args:
         url: The image, perhaps compressed.
         expected: The digest it must have.
-        partial_directory: Where an unfinished download is kept, for the next try.
+        partial_directory: Where the download is kept, for the next try. Whoever has put the
+            image in its place removes it.
         target: The new file.
         limits: How patient to be with the server.
         observer: Told of retries.
@@ -115,8 +116,6 @@ class Transfer:
             self._drop(partial, worker.error)
             raise worker.error
         assert worker.result is not None
-        if worker.result.path != partial.path:
-            partial.remove()
         return worker.result
 
     def _drop(self, partial: Partial, error: BaseException) -> None:

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -104,11 +105,25 @@ class Prefix:
             print("ready", flush=True)
             time.sleep(60)
         finally:
+            time.sleep(0.1)
             print("unwound", flush=True)
 
 lago_sdk.Prefix = Prefix
 main()
 """
+
+
+def test_a_further_signal_ends_it_at_once():
+    stuck = _PROGRAM.replace("time.sleep(0.1)", 'print("stuck", flush=True); time.sleep(60)')
+    argv = [sys.executable, "-c", stuck, "status"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "ready\n"
+        program.terminate()
+        assert program.stdout.readline() == "stuck\n"
+        time.sleep(0.5)
+        program.terminate()
+        assert program.wait(timeout=20) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -123,6 +138,7 @@ def test_a_signal_unwinds_and_is_128_and_its_number(number):
         assert program.stdout is not None
         assert program.stdout.readline() == "ready\n"
         program.send_signal(number)
+        program.send_signal(number)  # as `timeout` does: to the program, and to its group
         out, err = program.communicate(timeout=20)
     assert program.returncode == 128 + number
     assert out == "unwound\n"
