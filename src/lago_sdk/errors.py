@@ -112,7 +112,15 @@ class PrefixExistsError(WorkdirError):
 
 
 class LockedError(LagoError):
-    """Another process holds the lock of a resource for longer than we were ready to wait."""
+    """Another process holds the lock of a resource for longer than we were ready to wait.
+
+    Attributes:
+        holder: Who it is, for how long and what for, in a few words; ``None`` where nobody knows.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, holder: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.holder = holder
 
 
 class SubnetLeaseError(LagoError):

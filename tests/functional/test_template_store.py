@@ -1,5 +1,6 @@
 """The template store of a real prefix; and stores that are full, read-only or closed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -114,6 +115,7 @@ def run_on_own_file_system(code: str, *arguments: str, size: str) -> str:
 
 PREAMBLE = """
 import os, subprocess, sys
+import attrs
 from pathlib import Path
 import lago_sdk
 from lago_sdk import *
@@ -164,6 +166,8 @@ def test_a_read_only_store_can_be_used_and_not_changed(tmp_path: Path) -> None:
         "        print(error)\n"
         "attempt(lambda: import_template(sys.argv[2], name='base', version='2', config=config))\n"
         "attempt(lambda: import_template(sys.argv[2], name='new', config=config))\n"
+        "where = attrs.evolve(config, template_repo_path=(sys.argv[3],))\n"
+        "attempt(lambda: fetch_template('other', config=where))\n"
         "attempt(lambda: remove_template('base', config=config))\n"
         "attempt(lambda: gc_templates(older_than=-1, config=config))\n"
         "print(verify_template('base', config=config).reference)\n"
@@ -176,11 +180,19 @@ def test_a_read_only_store_can_be_used_and_not_changed(tmp_path: Path) -> None:
         "with Prefix.create(spec, workdir=workdir, config=config, observer=notes.append):\n"
         "    print(*[x.message for x in notes if isinstance(x, Note) and x.warning])\n"
     )
+    version = {"source": "here", "handle": source.name, "timestamp": 1, "digest": "0" * 64}
+    repository = {
+        "name": "here",
+        "sources": {"here": {"type": "file", "args": {"root": str(tmp_path)}}},
+        "templates": {"other": {"versions": {"1": version}}},
+    }
+    (tmp_path / "here.json").write_text(json.dumps(repository))
     *refused, verified, warned = run_on_own_file_system(
-        code, str(place), str(source), size="16M"
+        code, str(place), str(source), str(tmp_path / "here.json"), size="16M"
     ).splitlines()
-    assert len(refused) == 4
+    assert len(refused) == 5
     assert all("store" in line and "read-only" in line.lower() for line in refused), refused
+    assert all("set template_store to another directory" in line for line in refused), refused
     assert verified == "base:1"
     assert "cannot be marked as used" in warned
 

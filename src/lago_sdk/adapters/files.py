@@ -231,7 +231,7 @@ def _locked_error(path: Path, timeout: float) -> LockedError:
         return LockedError(f"somebody holds the lock {str(path)!r}{waited}", hint=hint)
     told = holder.describe(time.time())
     hint = f"wait for it, or end process {holder.pid}: the lock frees itself"
-    return LockedError(f"the lock {str(path)!r} is held by {told}{waited}", hint=hint)
+    return LockedError(f"the lock {str(path)!r} is held by {told}{waited}", hint=hint, holder=told)
 
 
 def _translate(error: OSError, what: str) -> LagoError:

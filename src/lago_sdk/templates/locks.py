@@ -17,6 +17,7 @@ import attrs
 from lago_sdk.adapters.files import lock, write_atomic
 from lago_sdk.errors import LagoError, LockedError, TemplateError
 from lago_sdk.events import Note, Progress
+from lago_sdk.templates.shelf import find_write_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ def _acquire(stack: ExitStack, path: Path, purpose: str, observer: Observer) -> 
     try:
         _enter(stack, path, purpose, 0)
     except LockedError as error:
-        observer(Note(message=f"waiting: {error.message}"))
+        observer(Note(message=f"waiting for {error.holder or error.message}"))
     else:
         return
     seen: Progress | None = None
@@ -96,7 +97,7 @@ def _enter(stack: ExitStack, path: Path, purpose: str, timeout: float) -> None:
         raise
     except LagoError as error:
         message = f"the template store cannot be changed: {error.message}"
-        raise TemplateError(message, hint=error.hint) from error
+        raise TemplateError(message, hint=find_write_hint(error.__cause__) or error.hint) from error
 
 
 class _SharedProgress:

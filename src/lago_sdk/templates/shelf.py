@@ -113,9 +113,14 @@ def writing(store: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = _HINTS.get(error.errno or 0)
+        hint = find_write_hint(error)
         message = f"cannot write to the template store {store}: {error.strerror or error}"
         raise TemplateError(message, hint=hint) from error
+
+
+def find_write_hint(error: BaseException | None) -> str | None:
+    """Return what to do about an error of writing into a store, or ``None``."""
+    return _HINTS.get(error.errno or 0) if isinstance(error, OSError) else None
 
 
 def _suffix(image_format: DiskFormat) -> str:

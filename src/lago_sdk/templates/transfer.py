@@ -91,7 +91,7 @@ class Transfer:
             with Partial(self._directory, self._url) as partial:
                 return self._download(partial)
         except OSError as error:
-            hint = "free some space" if error.errno in _FULL else None
+            hint = "free some space, or lagoctl template gc" if error.errno in _FULL else None
             reason = error.strerror or str(error)
             raise TemplateError(f"cannot fetch {self._url}: {reason}", hint=hint) from error
 

@@ -76,7 +76,8 @@ class FakeFiles:
             lock = self._locks.setdefault(path, threading.Lock())
         if not lock.acquire(timeout=timeout):
             held_for = self._purposes.get(path, "do something else")
-            raise LockedError(f"the lock {str(path)!r} is held by another thread, to {held_for}")
+            holder = f"another thread, to {held_for}"
+            raise LockedError(f"the lock {str(path)!r} is held by {holder}", holder=holder)
         try:
             self._purposes[path] = purpose
             yield

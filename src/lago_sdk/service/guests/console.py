@@ -226,8 +226,7 @@ def _take_lock(
     except LockedError as error:
         if force:
             return
-        who = error.message.partition(" is held by ")[2].rpartition(" (")[0]
-        raise _busy(vm, who or "another process") from error
+        raise _busy(vm, error.holder or "another process") from error
 
 
 def _lock_path(vm: VMPlan, context: PrefixContext) -> Path:
