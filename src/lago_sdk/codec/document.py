@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from lago_sdk.codec.values import Plain
-from lago_sdk.codec.yaml_text import Composed, Mark, YamlTextError, compose_yaml, to_mark
+from lago_sdk.codec.yaml_marks import Mark, YamlTextError, to_mark
+from lago_sdk.codec.yaml_text import Composed, compose_yaml
 from lago_sdk.spec.problems import Path, Problem
 
 if TYPE_CHECKING:

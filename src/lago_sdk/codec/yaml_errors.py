@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lago_sdk.codec.yaml_text import Mark, YamlTextError, to_mark
+from lago_sdk.codec.yaml_marks import Mark, YamlTextError, to_mark
 
 if TYPE_CHECKING:
     from ruamel.yaml.error import YAMLError

@@ -10,11 +10,13 @@ Sources: YAML 1.1 (https://yaml.org/spec/1.1/) and its merge key (https://yaml.o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from lago_sdk.codec.values import MAX_DEPTH, NULL_WORDS, Plain
+from lago_sdk.codec.yaml_errors import explain_yaml_error
+from lago_sdk.codec.yaml_marks import Mark, SourceMark, YamlTextError, to_mark
 from lago_sdk.errors import suggest
 from lago_sdk.spec.problems import Problem, Severity
 
@@ -27,41 +29,6 @@ MAX_VALUES = 2_000_000
 MERGE_KEY = "<<"
 
 _TAGS = "tag:yaml.org,2002:"
-
-
-@attrs.frozen
-class Mark:
-    """A place in a text, counted from 1."""
-
-    line: int
-    column: int
-
-
-class SourceMark(Protocol):
-    """libyaml's own mark, which counts from 0."""
-
-    line: int
-    column: int
-
-
-class YamlTextError(Exception):
-    """The text cannot be read as an init file's YAML.
-
-    Attributes:
-        message: What is wrong, one sentence without a full stop.
-        mark: Where, if known.
-        hint: What to try.
-        code: The problem's stable identifier.
-    """
-
-    def __init__(
-        self, message: str, mark: Mark | None, *, hint: str | None = None, code: str = "yaml-syntax"
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.mark = mark
-        self.hint = hint
-        self.code = code
 
 
 @attrs.define
@@ -106,8 +73,6 @@ def _parse_events(text: str) -> Iterator[Any]:
         StreamStartEvent,
     )
 
-    from lago_sdk.codec.yaml_errors import explain_yaml_error
-
     frame = (StreamStartEvent, StreamEndEvent, DocumentEndEvent)
     documents = 0
     try:
@@ -131,11 +96,6 @@ def _parse_events(text: str) -> Iterator[Any]:
         raise YamlTextError(message, None, hint="save the file as UTF-8") from error
     except YAMLError as error:
         raise explain_yaml_error(error, text) from error
-
-
-def to_mark(mark: SourceMark) -> Mark:
-    """Translate libyaml's mark, which counts from 0."""
-    return Mark(mark.line + 1, mark.column + 1)
 
 
 def _mark(event: Any) -> Mark:

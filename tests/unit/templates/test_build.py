@@ -9,7 +9,8 @@ from lago_sdk.errors import TemplateError, TemplateNotFoundError
 from lago_sdk.events import StageFailed, StageFinished, stage
 from lago_sdk.spec.disk import DiskFormat
 from lago_sdk.templates import build
-from lago_sdk.templates.recipes import Built, get_recipe
+from lago_sdk.templates.recipes import get_recipe
+from lago_sdk.templates.recipes.model import Built
 from lago_sdk.templates.store import TemplateStore
 
 

@@ -7,7 +7,6 @@ lost, see `agent_files`.
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -16,21 +15,18 @@ import attrs
 from lago_sdk.errors import CommandTimeoutError, LagoError
 from lago_sdk.results import CommandResult, Road
 from lago_sdk.service.guests.agent_files import find_file, write_file
+from lago_sdk.service.guests.agent_processes import run_script, start_process, wait_process
 from lago_sdk.service.guests.shell_text import join_command, render_exports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lago_sdk.ports.agent import JSON
     from lago_sdk.service.guests.agent import AgentLink
 
 _DIRECTORIES = ("/dev/shm", "/run", "/tmp")  # noqa: S108 - the guest's
 """Where output may be kept, the first that can be written to; a full disk does not matter."""
 _SMALL_INPUT = 32 << 10
 """Bytes of input that go with the request; more is written to a file first."""
-_FIRST_PAUSE = 0.01
-_LONGEST_PAUSE = 0.5
-_SIGNALLED = 128
 
 
 @attrs.frozen(kw_only=True)
@@ -83,7 +79,7 @@ def run_command(
         write_file(link, place.input, input, mode=0o600)
         head, data = f"{head} < {place.input}", None
     try:
-        pid = _start(link, f"umask 077; {head}; umask 022\n{body}", data)
+        pid = start_process(link, f"umask 077; {head}; umask 022\n{body}", data)
         ended = _wait_or_end(link, pid, timeout)
         out, err = (_fetch(link, path) for path in (place.out, place.err))
     finally:
@@ -92,11 +88,6 @@ def run_command(
         message = f"{link.vm.name}: {text!r} did not end within {timeout or 0:g} s (by its agent)"
         raise CommandTimeoutError(message, command=text, out=out, err=err)
     return CommandResult(command=text, code=ended, out=out, err=err, via=Road.AGENT)
-
-
-def run_script(link: AgentLink, script: str, *, timeout: float) -> int | None:
-    """Run a script of ours, whose output nobody needs; returns its code, ``None`` without end."""
-    return _wait(link, _start(link, script, None), timeout)
 
 
 def _choose_place(link: AgentLink) -> _Place:
@@ -111,38 +102,6 @@ def _choose_place(link: AgentLink) -> _Place:
     return _Place(stem=f"{link.scratch}/.lago-{uuid4().hex}")
 
 
-def _start(link: AgentLink, script: str, data: bytes | None) -> int:
-    """Have the agent start ``sh`` with *script*; returns its process number."""
-    arguments: dict[str, JSON] = {"path": "/bin/sh", "arg": ["-c", script]}
-    if data:
-        arguments["input-data"] = base64.b64encode(data).decode()
-    found = link.ask("guest-exec", arguments)
-    pid = found.get("pid") if isinstance(found, dict) else None
-    if not isinstance(pid, int):
-        raise link.error("the guest agent started nothing")
-    return pid
-
-
-def _wait(link: AgentLink, pid: int, timeout: float | None) -> int | None:
-    """Wait for the end of a process; returns its code, ``None`` when time is up."""
-    begin = link.clock.monotonic()
-    pause = _FIRST_PAUSE
-    while True:
-        found = link.ask("guest-exec-status", {"pid": pid})
-        status = found if isinstance(found, dict) else {}
-        if status.get("exited"):
-            signal = status.get("signal")
-            code = status.get("exitcode", 0)
-            return _SIGNALLED + signal if isinstance(signal, int) else int(str(code))
-        if timeout is not None:
-            left = begin + timeout - link.clock.monotonic()
-            if left <= 0:
-                return None
-            pause = min(pause, left)
-        link.clock.sleep(pause)
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
-
-
 def _fetch(link: AgentLink, path: str) -> str:
     return (find_file(link, path) or b"").decode(errors="replace")
 
@@ -151,7 +110,7 @@ def _wait_or_end(link: AgentLink, pid: int, timeout: float | None) -> int | None
     """Wait for the end of a process, and see to it where the wait is given up."""
     ended = None
     try:
-        ended = _wait(link, pid, timeout)
+        ended = wait_process(link, pid, timeout)
     finally:
         if ended is None:
             _forget(link, f"pkill -TERM -P {pid}; kill -TERM {pid}")
@@ -161,6 +120,6 @@ def _wait_or_end(link: AgentLink, pid: int, timeout: float | None) -> int | None
 def _forget(link: AgentLink, script: str) -> None:
     """Have the guest clean up by *script*; nobody waits for that."""
     try:
-        _start(link, script, None)
+        start_process(link, script, None)
     except LagoError:
         return  # the guest is off, or hangs: what it keeps in memory is lost anyway

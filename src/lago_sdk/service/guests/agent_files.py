@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lago_sdk.errors import AgentError, LagoError
+from lago_sdk.service.guests.agent_processes import run_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,8 +57,6 @@ def write_file(link: AgentLink, path: str, data: bytes, *, mode: int | None = No
     Raises:
         AgentError: It cannot be written.
     """
-    from lago_sdk.service.guests.agent_commands import run_script
-
     # The agent itself makes files that everybody may write to.
     quoted = shlex.quote(path)
     script = f"umask 022; [ -e {quoted} ] || : > {quoted}"

@@ -25,7 +25,6 @@ from lago_sdk.templates.grub import PARTITION_START, SECTOR
 from lago_sdk.templates.mmdebstrap import Hook, Installation, create_root_archive
 from lago_sdk.templates.modules import Modules
 from lago_sdk.templates.python_bytecode import date_bytecode
-from lago_sdk.templates.recipes import Built
 from lago_sdk.templates.recipes.boot import (
     TIMESTAMP,
     TOOLS,
@@ -37,6 +36,7 @@ from lago_sdk.templates.recipes.boot import (
     render_initrd,
 )
 from lago_sdk.templates.recipes.extras import add_files
+from lago_sdk.templates.recipes.model import Built
 from lago_sdk.templates.root_archive import read_root_archive, write_root_archive
 from lago_sdk.templates.tree import File, Link, Tree
 

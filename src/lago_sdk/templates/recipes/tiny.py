@@ -23,7 +23,6 @@ from lago_sdk.spec.recipe import Base, RecipeSpec
 from lago_sdk.templates.debian import Apt, unpack
 from lago_sdk.templates.grub import PARTITION_START, SECTOR
 from lago_sdk.templates.modules import Modules
-from lago_sdk.templates.recipes import Built
 from lago_sdk.templates.recipes.boot import (
     BLOCK_MODULES,
     SCSI_MODULES,
@@ -36,6 +35,7 @@ from lago_sdk.templates.recipes.boot import (
     render_initrd,
 )
 from lago_sdk.templates.recipes.extras import add_files, add_unpacked
+from lago_sdk.templates.recipes.model import Built
 from lago_sdk.templates.tree import Directory, File, Link, Tree
 
 if TYPE_CHECKING:
