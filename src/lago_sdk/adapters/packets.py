@@ -22,7 +22,7 @@ from lago_sdk.ports.packets import Packet
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_EVERY_PROTOCOL = 3
+EVERY_PROTOCOL = 3
 """``ETH_P_ALL`` of linux/if_ether.h."""
 _QUEUE_BYTES = 32 << 20
 """What passes while nobody reads; an ordinary user gets ``net.core.rmem_max`` at most."""
@@ -71,7 +71,7 @@ class SocketTap:
         self._lost = 0
         try:
             if words:
-                _attach_filter(raw, compile_filter(words))
+                attach_filter(raw, compile_filter(words))
             self._listen()
         except OSError as error:
             raw.close()
@@ -114,7 +114,7 @@ class SocketTap:
         member = struct.pack("=iHH8x", self._get_index(), _PROMISCUOUS, 0)
         raw.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, member)
         raw.settimeout(0)
-        raw.bind((self._device, _EVERY_PROTOCOL))
+        raw.bind((self._device, EVERY_PROTOCOL))
         if raw.getsockname()[3] != _ETHERNET:
             raise CaptureError(f"the network device {self._device!r} has no Ethernet frames")
 
@@ -184,7 +184,8 @@ def compile_filter(words: Sequence[str]) -> bytes:
     return b"".join(struct.pack("=HBBI", *row) for row in rows)
 
 
-def _attach_filter(raw: socket.socket, instructions: bytes) -> None:
+def attach_filter(raw: socket.socket, instructions: bytes) -> None:
+    """Have the kernel keep what *instructions* (``struct sock_filter``) let pass, and no more."""
     code = ctypes.create_string_buffer(instructions, len(instructions))
     program = struct.pack("@HP", len(instructions) // 8, ctypes.addressof(code))
     raw.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)

@@ -207,5 +207,16 @@ class Guest(Protocol):
             SSHError: The connection was lost; the target is as it was.
         """
 
-    def close(self) -> None:
-        """Close the connection."""
+    def rest(self, seconds: float) -> None:
+        """Wait until the guest has acknowledged all that was sent, *seconds* at most.
+
+        From then on nothing is sent to it until somebody uses it.
+        """
+
+    def close(self, *, abort: bool = False) -> None:
+        """Close the connection.
+
+        Args:
+            abort: The guest is about to be one that never had it, or had it and never learns of
+                its end: leave no trace of the connection here.
+        """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from lago_sdk.plan.facts import HostFacts, Taken
     from lago_sdk.ports.hypervisor import Hypervisor
@@ -109,6 +109,33 @@ class Host(Protocol):
             CaptureError: There is no such device, the filter makes no sense, or we may not.
             HostError: The host is not up.
             MissingToolError: There is a filter, and nothing that compiles it.
+        """
+
+    def listen(self, vm: str, *, macs: Collection[str], gateways: Collection[str]) -> str | None:
+        """Listen from now on for packets to a VM, in place of what listened for it before.
+
+        What keeps a net going is not heard (ARP, neighbours, routers, groups, DHCP), nor what
+        belongs to no connection any more.
+
+        Args:
+            vm: Its name.
+            macs: Addresses of its nics.
+            gateways: Addresses of the host in its nets.
+
+        Returns:
+            What `heard` calls it; ``None`` where we may not listen.
+
+        Raises:
+            HostError: The host is not up.
+        """
+
+    def heard(self) -> Mapping[str, bool]:
+        """Whether any packet came to VMs that are listened for, by what `listen` returned.
+
+        A private host goes on listening when we end; elsewhere we know of our own process only.
+
+        Raises:
+            HostError: The host is not up.
         """
 
     def close(self) -> None:

@@ -94,6 +94,12 @@ def parse_machine(xml: str) -> Machine:
     )
 
 
+def parse_macs(xml: str) -> tuple[str, ...]:
+    """Read the addresses of a domain's network cards, in small letters."""
+    found = ET.fromstring(xml).iterfind("devices/interface/mac")  # noqa: S314 - libvirt's
+    return tuple(address for mac in found if (address := mac.get("address", "").lower()))
+
+
 def _list_disks(root: ET.Element) -> list[MachineDisk]:
     found = []
     for disk in root.iterfind("devices/disk"):

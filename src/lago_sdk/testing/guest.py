@@ -228,7 +228,10 @@ class FakeGuest:
             on_progress(sum(map(len, self.files.values())), None)
         return self.skipped
 
-    def close(self) -> None:
+    def rest(self, seconds: float) -> None:
+        """See `Guest.rest`; nothing is ever on its way."""
+
+    def close(self, *, abort: bool = False) -> None:  # noqa: ARG002 - there is no trace
         """Log out."""
         self.is_open = False
 

@@ -13,9 +13,11 @@ from lago_sdk.testing.hypervisor import FakeHypervisor
 from lago_sdk.testing.packets import FakeTap
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-Step: TypeAlias = Literal["start", "end", "facts", "taken", "hypervisor", "dial", "run", "open_tap"]
+Step: TypeAlias = Literal[
+    "start", "end", "facts", "taken", "hypervisor", "dial", "run", "open_tap", "listen"
+]
 """What of a host can fail."""
 
 
@@ -32,6 +34,7 @@ class FakeHost:
         calls: Methods that were called, in order; questions (`is_up`, `kind`) are left out.
         commands: What `run` was asked, in order.
         taps: What `open_tap` returned, in order.
+        listening: MACs and gateways that `listen` was told, by VM.
     """
 
     def __init__(
@@ -45,10 +48,13 @@ class FakeHost:
         self.calls: list[str] = []
         self.commands: list[tuple[str, ...]] = []
         self.taps: list[FakeTap] = []
+        self.listening: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
         self._kind = kind
         self._accel = accel
         self._taken = taken or Taken()
         self._is_started = kind is not HostKind.PRIVATE
+        self._tokens: dict[str, str] = {}
+        self._heard: set[str] = set()
         self._failures: dict[Step, Exception] = {}
         self._forwards: dict[tuple[str, int], tuple[str, int]] = {}
         self._answers: dict[tuple[str, ...], CommandResult] = {}
@@ -73,6 +79,10 @@ class FakeHost:
         """Have the command *argv* end with *code* and that output."""
         text = " ".join(argv)
         self._answers[tuple(argv)] = CommandResult(command=text, code=code, out=out, err=err)
+
+    def hear(self, vm: str) -> None:
+        """Let a packet come to the VM *vm*."""
+        self._heard.add(vm)
 
     # -- the port --------------------------------------------------------------------------
 
@@ -101,6 +111,7 @@ class FakeHost:
         self._begin("end")
         if self._kind is HostKind.PRIVATE:
             self._is_started = False
+            self._tokens.clear()
             self.fake_hypervisor.clear()
 
     def facts(self) -> HostFacts:
@@ -157,6 +168,18 @@ class FakeHost:
         tap = FakeTap(device, words=tuple(words), snaplen=snaplen)
         self.taps.append(tap)
         return tap
+
+    def listen(self, vm: str, *, macs: Collection[str], gateways: Collection[str]) -> str:
+        """See `Host.listen`; tests let it hear something by `hear`."""
+        self._begin("listen")
+        self._tokens[vm] = f"{vm}-{len(self.calls)}"
+        self._heard.discard(vm)
+        self.listening[vm] = (frozenset(macs), frozenset(gateways))
+        return self._tokens[vm]
+
+    def heard(self) -> Mapping[str, bool]:
+        """See `Host.heard`."""
+        return {token: vm in self._heard for vm, token in self._tokens.items()}
 
     def close(self) -> None:
         """See `Host.close`."""

@@ -52,6 +52,8 @@ class DomainRecord:
     run: int = attrs.field(factory=partial(next, itertools.count(1)))
     """Number of its process; another one has begun where it differs."""
     writes: int = 0
+    received: tuple[int, int] = (0, 0)
+    """Bytes and packets."""
 
 
 @attrs.define(kw_only=True)

@@ -28,6 +28,12 @@ class FakeStates(FakePart):
         with self._lock:
             self._domains[name].writes += requests
 
+    def receive(self, name: str, *, size: int) -> None:
+        """Let a packet of *size* bytes come in by the first nic of the domain *name*."""
+        with self._lock:
+            domain = self._domains[name]
+            domain.received = (domain.received[0] + size, domain.received[1] + 1)
+
     def get_machine(self, name: str) -> str:
         """See `States.get_machine`."""
         with self._lock:
@@ -112,7 +118,11 @@ class FakeStates(FakePart):
         with self._lock:
             self._begin("read_activity", prefix_uuid)
             return {
-                name: Activity(run=domain.run, blocks={"vda": domain.writes}, received={})
+                name: Activity(
+                    run=domain.run,
+                    blocks={"vda": domain.writes},
+                    received={"vnet0": domain.received},
+                )
                 for name, domain in self._domains.items()
                 if domain.owner == prefix_uuid and domain.state.is_active
             }

@@ -1,6 +1,7 @@
 """Commands in guests, against a real OpenSSH and a real dropbear on loopback."""
 
 import hashlib
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -220,3 +221,24 @@ def test_a_changed_host_key_is_an_error_before_any_login(server, guest, tmp_path
     with pytest.raises(HostKeyChangedError, match="web") as caught:
         server.guest(host_keys_path=known).run("true")
     assert str(known) in str(caught.value)
+
+
+def test_at_rest_nothing_is_on_its_way(guest):
+    guest.rest(1)
+    guest.run("head -c 1000000 /dev/zero", timeout=20)
+    begin = time.monotonic()
+    guest.rest(10)
+    assert time.monotonic() - begin < 5
+    (transport,) = guest._pool._used
+    assert transport.wait_sent(0)
+    assert guest.run("echo again").out == "again\n"
+
+
+def test_an_aborted_connection_leaves_no_socket(guest):
+    guest.run("true")
+    (transport,) = guest._pool._used
+    ours = transport.sock.getsockname()
+    guest.close(abort=True)
+    with socket.socket() as same:  # a socket that lingers would keep the address
+        same.bind(ours)
+    assert guest.run("echo again").out == "again\n"

@@ -6,6 +6,7 @@ import pytest
 from fake_labs import domain, lab_spec, make_lab, running, vm
 
 from lago_sdk.errors import (
+    HostError,
     HypervisorError,
     SnapshotError,
     SnapshotExistsError,
@@ -261,6 +262,27 @@ class TestDirty:
         assert lab.list_changes()["db"] == "it wrote to its console"
         hypervisor.set_domain_state(domain(lab, "db"), VMState.PAUSED)
         assert lab.list_changes()["db"] == "it was started, stopped or paused"
+
+    def test_what_the_host_hears(self, lab):
+        host = lab.context.world.host
+        lab.create_snapshots("clean")
+        web = lab.plan.get_vm("web")
+        (mac,) = {nic.mac for nic in web.nics}
+        assert host.listening["web"] == ({mac}, {lab.plan.nets[0].bridge_mac})
+        host.hear("web")
+        assert lab.list_changes() == {"web": "it heard from the network"}
+        lab.revert_snapshots("clean")
+        assert not lab.is_dirty()
+
+    def test_without_a_listener_the_counters_tell(self, lab, hypervisor):
+        host = lab.context.world.host
+        host.fail("listen", HostError("it is one of an older version"))
+        lab.create_snapshots("clean")
+        assert host.heard() == {}
+        hypervisor.receive(domain(lab, "web"), size=42)
+        assert not lab.is_dirty()
+        hypervisor.receive(domain(lab, "web"), size=60)
+        assert lab.list_changes() == {"web": "it heard from the network"}
 
     def test_another_snapshot_is_another(self, lab):
         lab.create_snapshots("a")

@@ -160,8 +160,42 @@ def find_status(path: Path) -> Status | None:
         return None
 
 
+def listen(path: Path, vm: str, token: str, listener: socket.socket) -> None:
+    """Have a socket kept until the first packet comes in, in place of the one before for *vm*.
+
+    Args:
+        path: The control socket.
+        vm: Name of the VM.
+        token: What `heard` calls it.
+        listener: The socket; it may be closed here afterwards.
+
+    Raises:
+        HostError: The supervisor is not there or could not take it.
+    """
+    with Connection(path) as connection:
+        connection.send({"do": "listen", "vm": vm, "token": token}, [listener.fileno()])
+        connection.receive()
+
+
+def heard(path: Path) -> dict[str, bool]:
+    """Whether a packet came in, by token.
+
+    Raises:
+        HostError: The supervisor is not there or does not answer.
+    """
+    with Connection(path) as connection:
+        connection.send({"do": "heard"})
+        answer, _ = connection.receive()
+    found = answer["heard"]
+    assert isinstance(found, dict)
+    return found
+
+
 def create_socket(
-    path: Path, family: socket.AddressFamily, kind: socket.SocketKind = socket.SOCK_STREAM
+    path: Path,
+    family: socket.AddressFamily,
+    kind: socket.SocketKind = socket.SOCK_STREAM,
+    protocol: int = 0,
 ) -> socket.socket:
     """Make a socket that belongs to the host's networks, neither bound nor connected.
 
@@ -169,6 +203,7 @@ def create_socket(
         path: The control socket.
         family: For example ``AF_INET``.
         kind: TCP unless something else is wanted.
+        protocol: As for ``socket.socket``.
 
     Raises:
         HostError: The supervisor is not there or could not make it.
@@ -177,7 +212,7 @@ def create_socket(
         "do": "socket",
         "family": int(family),
         "type": int(kind),
-        "proto": 0,
+        "proto": protocol,
     }
     with Connection(path) as connection:
         connection.send(request)

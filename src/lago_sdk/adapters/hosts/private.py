@@ -11,6 +11,7 @@ import ipaddress
 import json
 import os
 import platform
+import secrets
 import socket
 import sys
 import threading
@@ -29,7 +30,7 @@ from lago_sdk.plan.facts import Accel, HostFacts, Taken
 from lago_sdk.ports import HostKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from lago_sdk.adapters.libvirt.hypervisor import LibvirtHypervisor
     from lago_sdk.adapters.packets import SocketTap
@@ -261,6 +262,42 @@ class PrivateHost:
         rundir.find_safe(self._run_dir)
         raw = control.create_socket(self._control, socket.AF_PACKET, socket.SOCK_RAW)
         return SocketTap(raw, device, words=words, snaplen=snaplen)
+
+    def listen(self, vm: str, *, macs: Collection[str], gateways: Collection[str]) -> str | None:
+        """Listen for packets to a VM, until the first one comes; the supervisor goes on with it.
+
+        Args:
+            vm: Its name.
+            macs: Addresses of its nics.
+            gateways: Addresses of the host in its nets.
+
+        Returns:
+            What `heard` calls it; ``None`` where the kernel knows no filter.
+
+        Raises:
+            HostError: The host is not up.
+        """
+        from lago_sdk.adapters.listening import PROTOCOL, start_listener
+
+        rundir.find_safe(self._run_dir)
+        token = secrets.token_hex(8)
+        kind = (socket.AF_PACKET, socket.SOCK_RAW, PROTOCOL)
+        with control.create_socket(self._control, *kind) as raw:
+            try:
+                start_listener(raw, macs, gateways)
+            except OSError:
+                return None
+            control.listen(self._control, vm, token, raw)
+        return token
+
+    def heard(self) -> Mapping[str, bool]:
+        """See `Host.heard`.
+
+        Raises:
+            HostError: The host is not up.
+        """
+        rundir.find_safe(self._run_dir)
+        return control.heard(self._control)
 
     # ------------------------------------------------------------------ inside
 

@@ -17,6 +17,8 @@ answer per packet; file descriptors travel beside them (``SCM_RIGHTS``). What it
 ``revive``                             as ``wait``; a libvirtd that has died is started again
 ``socket`` ``family, type, proto``     ``{}``, and a socket of the host's networks
 ``run``    ``argv, env``, 3 stdio fds  ``code``, when the command has ended
+``listen`` ``vm, token``, a socket     ``{}``; the socket is kept until a packet comes in
+``heard``                              ``heard``: by token, whether one has
 ``end``                                ``{}``, and all is over
 ========== =========================== ==========================================
 
@@ -252,6 +254,37 @@ class _Client:
             socket.send_fds(self.connection, [data], descriptors, socket.MSG_NOSIGNAL)
 
 
+class Listeners:
+    """Sockets that are kept until the first packet comes in, one for each VM."""
+
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        self.selector = selector
+        self.tokens: dict[str, str] = {}
+        self.open: dict[str, socket.socket] = {}
+
+    def add(self, vm: str, token: str, descriptor: int) -> None:
+        """Keep the socket *descriptor*, in place of the one before for *vm*."""
+        self.close(vm)
+        self.tokens[vm] = token
+        self.open[vm] = socket.socket(fileno=os.dup(descriptor))
+        self.selector.register(self.open[vm], selectors.EVENT_READ, lambda: self.close(vm))
+
+    def close(self, vm: str) -> None:
+        """Forget a socket: it has heard what it was there for, and costs no more."""
+        listener = self.open.pop(vm, None)
+        if listener is not None:
+            self.selector.unregister(listener)
+            listener.close()
+
+    def heard(self) -> dict[str, bool]:
+        """Return whether anything came in, by token."""
+        for vm, listener in tuple(self.open.items()):
+            with suppress(BlockingIOError):
+                listener.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+                self.close(vm)
+        return {token: vm not in self.open for vm, token in self.tokens.items()}
+
+
 # ------------------------------------------------------------------ the loop
 
 
@@ -263,6 +296,7 @@ class Supervisor:
         self.state = STARTING
         self.pid = int(os.readlink("/proc/self"))  # noqa: PTH115 - in the PID namespace of the owner
         self.selector = selectors.DefaultSelector()
+        self.listeners = Listeners(self.selector)
         self.clients: set[_Client] = set()
         self.waiting: list[_Client] = []
         self.libvirtd: int | None = None
@@ -436,7 +470,7 @@ class Supervisor:
                 client.answer({"error": f"a message has {MAX_MESSAGE} bytes at most"})
             else:
                 self.act(client, json.loads(data), descriptors)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError) as error:
             client.answer({"error": f"{type(error).__name__}: {error}"})
         finally:
             for descriptor in descriptors:
@@ -470,6 +504,11 @@ class Supervisor:
                     client.answer({}, (new.fileno(),))
             case "run":
                 self.run(client, request, descriptors)
+            case "listen":
+                self.listeners.add(str(request["vm"]), str(request["token"]), descriptors[0])
+                client.answer({})
+            case "heard":
+                client.answer({"heard": self.listeners.heard()})
             case "end":
                 client.answer({})
                 self.end("asked by its owner")

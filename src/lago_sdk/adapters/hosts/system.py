@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import secrets
 import socket
 import threading
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -13,12 +14,13 @@ from urllib.parse import parse_qs, urlsplit
 from lago_sdk.adapters import process
 from lago_sdk.adapters.hosts import checks
 from lago_sdk.adapters.hosts.findings import Finding
+from lago_sdk.adapters.listening import Listeners
 from lago_sdk.errors import CaptureError, HostError, HypervisorError
 from lago_sdk.plan.facts import HostFacts, Taken
 from lago_sdk.ports import HostKind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from lago_sdk.adapters.libvirt.hypervisor import LibvirtHypervisor
     from lago_sdk.adapters.packets import SocketTap
@@ -44,6 +46,7 @@ class SystemHost:
         self._uri = uri
         self._uuid = uuid
         self._accel = accel
+        self._listeners = Listeners()
         self._hypervisor: LibvirtHypervisor | None = None
         self._mutex = threading.Lock()
 
@@ -83,6 +86,7 @@ class SystemHost:
 
     def close(self) -> None:
         """Close the connection to libvirtd; what runs keeps running."""
+        self._listeners.close()
         with self._mutex:
             hypervisor, self._hypervisor = self._hypervisor, None
         if hypervisor is not None:
@@ -196,6 +200,35 @@ class SystemHost:
             hint = "run it as root, or use a private host, where no privilege is needed"
             raise CaptureError(message, hint=hint) from error
         return SocketTap(raw, device, words=words, snaplen=snaplen)
+
+    def listen(self, vm: str, *, macs: Collection[str], gateways: Collection[str]) -> str | None:
+        """Listen for packets to a VM, in this process; only root may.
+
+        Args:
+            vm: Its name.
+            macs: Addresses of its nics.
+            gateways: Addresses of the host in its nets.
+        """
+        from lago_sdk.adapters.listening import PROTOCOL, start_listener
+
+        if self.kind is HostKind.REMOTE:
+            return None
+        try:
+            raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, PROTOCOL)
+        except PermissionError:
+            return None
+        try:
+            start_listener(raw, macs, gateways)
+        except OSError:
+            raw.close()
+            return None
+        token = secrets.token_hex(8)
+        self._listeners.add(vm, token, raw)
+        return token
+
+    def heard(self) -> Mapping[str, bool]:
+        """See `Host.heard`; of what this process listens to."""
+        return self._listeners.heard()
 
 
 def is_remote(uri: str) -> bool:

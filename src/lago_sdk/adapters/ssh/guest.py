@@ -246,12 +246,23 @@ class SSHGuest:
             finally:
                 channel.close()
 
-    def close(self) -> None:
-        """Close the connection; the next use opens another."""
+    def rest(self, seconds: float) -> None:
+        """Wait until the guest has acknowledged what was sent; see `lago_sdk.ports.Guest.rest`."""
+        with self._lock:
+            pool = self._pool
+        if pool is not None:
+            pool.rest(seconds)
+
+    def close(self, *, abort: bool = False) -> None:
+        """Close the connection; the next use opens another.
+
+        Args:
+            abort: The guest will not know of it; see `lago_sdk.ports.Guest.close`.
+        """
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
-            pool.close()
+            pool.close(abort=abort)
 
     def _end_command(self, mark: Mark, stream: CommandStream) -> None:
         """Have the command of *stream*, which nobody wants any more, end in the guest."""

@@ -89,14 +89,31 @@ class Pool:
         transport = open_connection(self._target, self._dial, limits, reached)
         with self._lock:
             self._used[transport] = used
+            if used:
+                transport.wake()
         return transport
 
-    def close(self) -> None:
-        """Close all connections; the next use opens another."""
+    def close(self, *, abort: bool = False) -> None:
+        """Close all connections; the next use opens another.
+
+        Args:
+            abort: The guest will not know of them: leave nothing that waits for its farewell.
+        """
         with self._lock:
             transports, self._used = tuple(self._used), {}
         for transport in transports:
-            transport.end()
+            if abort:
+                transport.abort()
+            else:
+                transport.end()
+
+    def rest(self, seconds: float) -> None:
+        """Wait until the guest has all that was sent; idle connections send nothing further."""
+        end = time.monotonic() + seconds
+        with self._lock:
+            transports = tuple(self._used)
+        for transport in transports:
+            transport.wait_sent(end)
 
     def _find_session(self, seconds: float | None) -> tuple[Transport, paramiko.Channel] | None:
         transport = self._find_transport()
@@ -128,6 +145,8 @@ class Pool:
             for transport, used in self._used.items():
                 if transport.is_active() and used < _capacity(transport):
                     self._used[transport] = used + 1
+                    if not used:
+                        transport.wake()
                     return transport
         return None
 
@@ -151,6 +170,8 @@ class Pool:
         with self._lock:
             if transport in self._used:
                 self._used[transport] -= 1
+                if not self._used[transport]:
+                    transport.rest()
             idle = [kept for kept, used in self._used.items() if used == 0]
             surplus = [kept for kept in idle if not kept.is_active()]
             surplus += [kept for kept in idle if kept.is_active()][1:]

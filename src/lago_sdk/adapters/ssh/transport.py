@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import socket
+import struct
+import termios
+import time
 from typing import TYPE_CHECKING
 
 import paramiko
@@ -65,6 +69,8 @@ _SIGNALS = {
 """Linux's numbers of the names that RFC 4254 (6.10) and sshd send."""
 
 _KEEPALIVE_SECONDS = 10
+_NO_LINGER = struct.pack("ii", 1, 0)
+_SHORTEST_PAUSE = 0.001
 _USER_TIMEOUT_MS = 30_000
 """A guest that acknowledges nothing for so long is gone (``TCP_USER_TIMEOUT``)."""
 
@@ -109,10 +115,48 @@ class Transport(paramiko.Transport):
         message.add_string(text)
         self._send_user_message(message)  # type: ignore[attr-defined]
 
+    def wake(self) -> None:
+        """Ask the guest for an answer now and then, so that a lost connection is noticed."""
+        self.set_keepalive(_KEEPALIVE_SECONDS)
+
+    def rest(self) -> None:
+        """Send nothing unless somebody uses it."""
+        self.set_keepalive(0)
+
+    def wait_sent(self, end: float) -> bool:
+        """Wait until the guest has acknowledged all that was sent; whether it did.
+
+        Args:
+            end: Until when to wait, by the monotonic clock.
+        """
+        pause = _SHORTEST_PAUSE
+        while True:
+            try:
+                waiting = fcntl.ioctl(self.sock, termios.TIOCOUTQ, bytes(4))  # tcp(7): SIOCOUTQ
+            except OSError:  # closed, or a tunnel that is not TCP
+                return True
+            if not any(waiting):
+                return True
+            if time.monotonic() + pause > end:
+                return False
+            time.sleep(pause)
+            pause *= 2
+
     def end(self) -> None:
         """Close at once: the reading thread need not reach its next time-out to notice."""
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
+        self.close()
+        self.sock.close()
+
+    def abort(self) -> None:
+        """Close without a farewell that the other end would have to answer (RFC 9293, 3.10.5).
+
+        No socket lingers here which would go on answering a guest that knows of no end.
+        """
+        with contextlib.suppress(OSError, AttributeError):  # a tunnel need not be a socket
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)  # type: ignore[union-attr]
+            self.sock.shutdown(socket.SHUT_RD)  # wakes the reading thread, and says nothing
         self.close()
         self.sock.close()
 
@@ -136,7 +180,6 @@ def create_transport(sock: socket.socket, pinned_type: str | None) -> Transport:
     options.ciphers = _available(_CIPHERS, options.ciphers)
     options.digests = _available(_MACS, options.digests)
     options.key_types = _available(_order_host_keys(pinned_type), options.key_types)
-    transport.set_keepalive(_KEEPALIVE_SECONDS)
     return transport
 
 

@@ -41,10 +41,22 @@ class Guests:
         """Whether there is a connection to the VM *name* already."""
         return name in self._guests
 
-    def forget(self, names: Iterable[str] | None = None) -> None:
-        """Close the connections to the VMs called *names*; all for ``None``."""
+    def rest(self, name: str, seconds: float) -> None:
+        """Wait until the guest of the VM *name* has all that was sent; nothing follows unasked."""
+        with self._mutex:
+            guest = self._guests.get(name)
+        if guest is not None:
+            guest.rest(seconds)
+
+    def forget(self, names: Iterable[str] | None = None, *, abort: bool = False) -> None:
+        """Close the connections to the VMs called *names*; all for ``None``.
+
+        Args:
+            names: Names of VMs.
+            abort: The guests will not know of them; see `lago_sdk.ports.Guest.close`.
+        """
         with self._mutex:
             for name in tuple(self._guests) if names is None else tuple(names):
                 guest = self._guests.pop(name, None)
                 if guest is not None:
-                    guest.close()
+                    guest.close(abort=abort)

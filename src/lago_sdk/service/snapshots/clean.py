@@ -2,9 +2,11 @@
 
 A VM is clean as long as its mark is there and still right. The mark is written when the VM is at
 the snapshot, and removed by whoever hands out a road into the guest (ssh, agent, console) or
-changes the prefix, in any process. What nobody of us sees is told by counters: write requests of
-its disks, what its network interfaces received, and what it wrote to its console. Whatever is not
-known counts as dirty.
+changes the prefix, in any process. What nobody of us sees is told by write requests of its disks,
+by what it wrote to its console, and by its host, which listens for packets to it. Where nobody
+listens (the system host, in another process than that of the snapshot or revert) the counters
+of its network interfaces tell, which also count what keeps a net going. Whatever is not known
+counts as dirty.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from lago_sdk.errors import LagoError
+from lago_sdk.errors import HostError, LagoError
+from lago_sdk.render.machine import parse_macs
 from lago_sdk.service.observing.status import observe
 
 if TYPE_CHECKING:
@@ -23,21 +26,45 @@ if TYPE_CHECKING:
     from lago_sdk.ports.snapshots import Activity
     from lago_sdk.service.context import PrefixContext
     from lago_sdk.service.snapshots.model import VMSnapshot
+    from lago_sdk.service.snapshots.store import SnapshotStore
 
 _ARP_BYTES = 42
 """An ARP request over Ethernet, as a tap device counts it: what a quiet net is full of."""
+_REST_SECONDS = 2.0
+"""For a guest on a loaded machine to acknowledge the end of our last command."""
 
 
-def mark_clean(context: PrefixContext, name: str, vms: Iterable[VMSnapshot]) -> None:
+def mark_clean(
+    context: PrefixContext, store: SnapshotStore, name: str, vms: Iterable[VMSnapshot]
+) -> None:
     """Note that VMs are at the snapshot *name* now."""
+    tokens = {
+        kept.vm: _listen(context, store, name, context.plan.get_vm(kept.vm))
+        for kept in vms
+        if kept.was_running
+    }
     seen = _look(context)
     directory = context.layout.clean_marks
     directory.mkdir(parents=True, exist_ok=True)
     for kept in vms:
         facts = _describe(context, context.plan.get_vm(kept.vm), kept, seen)
         # Without its counters, a mark that a power cut takes away is no loss.
-        text = json.dumps({"snapshot": name, "facts": facts})
+        text = json.dumps({"snapshot": name, "facts": facts, "token": tokens.get(kept.vm)})
         context.world.files.write_atomic(directory / f"{kept.vm}.json", text)
+
+
+def _listen(context: PrefixContext, store: SnapshotStore, name: str, vm: VMPlan) -> str | None:
+    """Have the host listen for packets to a VM that runs, by all addresses that it may have."""
+    context.guests.rest(vm.name, _REST_SECONDS)
+    machine = store.machine(name, vm.name)
+    macs = {nic.mac.lower() for nic in vm.nics}
+    if machine.exists():
+        macs.update(parse_macs(machine.read_text()))
+    gateways = {net.bridge_mac.lower() for net in context.plan.nets}
+    try:
+        return context.world.host.listen(vm.name, macs=sorted(macs), gateways=sorted(gateways))
+    except HostError:  # it is one of an older version: the counters have to do
+        return None
 
 
 def list_changes(
@@ -60,7 +87,8 @@ def list_changes(
             found[vm] = f"it is at the snapshot {mark['snapshot']!r}"
         else:
             now = _describe(context, context.plan.get_vm(vm), kept, seen)
-            reason = _compare(mark["facts"], now)
+            is_heard = seen.heard.get(str(mark.get("token")))
+            reason = _compare(mark["facts"], now, is_heard=is_heard)
             if reason is not None:
                 found[vm] = reason
     return found
@@ -69,17 +97,24 @@ def list_changes(
 class _Seen:
     """What the hypervisor tells of all VMs at one moment."""
 
-    def __init__(self, states: Mapping[str, str], activity: Mapping[str, Activity]) -> None:
+    def __init__(
+        self,
+        states: Mapping[str, str],
+        activity: Mapping[str, Activity],
+        heard: Mapping[str, bool],
+    ) -> None:
         self.states = states
         self.activity = activity
+        self.heard = heard
 
 
 def _look(context: PrefixContext) -> _Seen:
     seen = observe(context.plan, context.world.host)
     states = {vm.name: seen.state(vm.name).value for vm in context.plan.vms}
     if context.world.host.is_ended():
-        return _Seen(states, {})
-    return _Seen(states, context.hypervisor.read_activity(context.plan.uuid))
+        return _Seen(states, {}, {})
+    activity = context.hypervisor.read_activity(context.plan.uuid)
+    return _Seen(states, activity, context.world.host.heard())
 
 
 def _describe(
@@ -99,8 +134,14 @@ def _describe(
     }
 
 
-def _compare(before: Any, now: dict[str, Any]) -> str | None:
-    """Return what differs, or ``None``; *before* is what a mark holds, which may be damaged."""
+def _compare(before: Any, now: dict[str, Any], *, is_heard: bool | None) -> str | None:
+    """Return what differs, or ``None``.
+
+    Args:
+        before: What a mark holds, which may be damaged.
+        now: The same now.
+        is_heard: Whether its host has heard packets to it; ``None`` where nobody listened.
+    """
     try:
         if before["state"] != now["state"] or before.get("run") != now.get("run"):
             return "it was started, stopped or paused"
@@ -110,15 +151,17 @@ def _compare(before: Any, now: dict[str, Any]) -> str | None:
             return "it wrote to its disks"
         if before.get("console") != now.get("console"):
             return "it wrote to its console"
-        if _hears(before.get("received", {}), now.get("received", {})):
+        if is_heard is None:
+            is_heard = _has_received(before.get("received", {}), now.get("received", {}))
+        if is_heard:
             return "it heard from the network"
     except (KeyError, TypeError, AttributeError, ValueError):
         return "what was noted of it is damaged"
     return None
 
 
-def _hears(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether more than ARP has come in since."""
+def _has_received(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether more than ARP has come in since, by the counters of network interfaces."""
     if before.keys() != now.keys():
         return True
     for nic, (size, packets) in now.items():

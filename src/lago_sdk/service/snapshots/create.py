@@ -165,7 +165,7 @@ class _Plan:
             raise
         heads = {**self._store.get_heads(), **dict.fromkeys(kept, self._name)}
         self._store.save_heads(heads)
-        mark_clean(self._context, self._name, kept.values())
+        mark_clean(self._context, self._store, self._name, kept.values())
         self._store.end()
         return SnapshotReport(name=self._name, vms=kept, pause=pause, seconds=0.0)
 

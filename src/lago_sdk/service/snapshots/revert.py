@@ -114,7 +114,7 @@ class _Revert:
         self._store.begin(Pending(action="revert", name=self._name, vms=self._kept))
         for vm in self._kept:
             note_use(self._context.layout, vm)
-        self._context.guests.forget(self._kept)
+        self._context.guests.forget(self._kept, abort=True)
         try:
             loaded = self._load(in_place, seen)
             self._begin_others([vm for vm in self._kept if vm not in loaded], seen)
@@ -195,7 +195,7 @@ class _Revert:
         settle_guests(self._context, memories)
         heads = self._store.get_heads()
         self._store.save_heads({**heads, **dict.fromkeys(self._kept, self._name)})
-        mark_clean(self._context, self._name, self._kept.values())
+        mark_clean(self._context, self._store, self._name, self._kept.values())
         self._store.end()
 
     def _run_on_surely(self, vms: tuple[str, ...], error: BaseException) -> None:
