@@ -141,6 +141,7 @@ def _vm_plan(vm: "VMPlan") -> "Data":
         "vcpu": vm.spec.vcpu,
         "management": vm.management,
         "bootstrap": vm.bootstrap.value,
+        "bootstrap_reason": vm.bootstrap_reason,
         "ssh_user": vm.ssh_user,
         "seed": vm.seed,
         "console_log": vm.console_log,
@@ -207,12 +208,12 @@ def plan_tables(plan: "Plan") -> str:
             vm.hostname,
             vm.dns_domain,
             vm.ssh_user,
-            vm.bootstrap.value,
             vm.domain,
         )
         for vm in plan.vms
     ]
-    vm_head = ("VM", "MEMORY", "VCPU", "HOSTNAME", "DOMAIN", "USER", "BOOTSTRAP", "LIBVIRT")
+    vm_head = ("VM", "MEMORY", "VCPU", "HOSTNAME", "DOMAIN", "USER", "LIBVIRT")
+    roads = [(vm.name, vm.bootstrap.value, vm.bootstrap_reason) for vm in plan.vms]
     nics = [
         (
             vm.name,
@@ -230,6 +231,7 @@ def plan_tables(plan: "Plan") -> str:
         [
             render_table("", net_head, nets),
             render_table("", vm_head, vms),
+            render_table("", ("VM", "BOOTSTRAP", "BECAUSE"), roads),
             render_table("", ("VM", "NIC", "NET", "IP", "IPV6", "MAC", "METHOD"), nics),
             render_table("", ("VM", "DISK", "DEV", "FORMAT", "FILE", "FROM"), _files(plan.vms)),
         ]

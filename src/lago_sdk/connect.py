@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Guest,
         Host,
         ImageBuilder,
+        ImageTool,
         KeyTool,
         OfflineDisks,
         SSHTarget,
@@ -152,6 +153,18 @@ def local_files() -> Files:
     from lago_sdk.adapters import files
 
     return files
+
+
+def local_images() -> ImageTool:
+    """Return the adapter for disk images of this machine."""
+    from lago_sdk.adapters.qemu_img import QemuImg
+
+    return QemuImg()
+
+
+def local_disks() -> OfflineDisks:
+    """Return the adapter that opens disks of this machine; its appliances do without KVM."""
+    return _create_disks(has_kvm=False)
 
 
 def local_keys() -> KeyTool:

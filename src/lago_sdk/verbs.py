@@ -92,6 +92,8 @@ def plan_spec(
 ) -> Plan:
     """Return the plan of a spec as an empty host would carry it out; touches nothing.
 
+    Images that VMs boot are looked into where nothing says how to prepare their guests.
+
     Args:
         spec: A `PrefixSpec`, a mapping of the shape of an init file, or the path of one.
         uuid: 32 hex digits that libvirt names, bridge MACs and uuids are made from.
@@ -100,13 +102,23 @@ def plan_spec(
     Raises:
         SpecError: The spec is wrong; carries every problem.
     """
-    from lago_sdk.connect import open_store
+    from lago_sdk.connect import local_disks, local_environ, local_images, open_store
     from lago_sdk.plan.planner import plan_prefix
     from lago_sdk.service.making.disks import find_images
+    from lago_sdk.service.making.known import learn_facts
+    from lago_sdk.service.making.paths import find_path
     from lago_sdk.service.observing.remote import settle_machines
 
     checked = settle_machines(PrefixSpec.of(spec), open_plugins())
     images = find_images(checked, open_store(config or Config.load()), fetch=False)
+    variables = {**local_environ(), "LAGO_INITFILE_PATH": checked.init_dir or "."}
+    images = learn_facts(
+        checked,
+        images,
+        images=local_images(),
+        disks=local_disks(),
+        resolve=lambda path: find_path(path, init_dir=checked.init_dir, variables=variables),
+    )
     return plan_prefix(checked, uuid=uuid, images=images)
 
 

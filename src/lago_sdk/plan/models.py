@@ -107,6 +107,8 @@ class VMPlan:
     """Name of the net over which the library talks to it; empty when it has no nics."""
     bootstrap: Bootstrap
     """How its guest is prepared; never ``AUTO``."""
+    bootstrap_reason: str = ""
+    """Why that way: the rest of a sentence that begins with its name."""
     seed: str | None
     """The seed medium, relative to the prefix; ``None`` without one."""
     console_log: str

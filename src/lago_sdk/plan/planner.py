@@ -8,10 +8,11 @@ from uuid import UUID, uuid5
 
 from lago_sdk.alloc.names import allocate_file_stem, prefixed_name
 from lago_sdk.errors import SpecError
+from lago_sdk.plan.bootstrap import check_bootstrap, choose_bootstrap
 from lago_sdk.plan.disks import plan_disks
 from lago_sdk.plan.dns import plan_dns
 from lago_sdk.plan.facts import Taken
-from lago_sdk.plan.models import Plan, VMPlan, is_remote
+from lago_sdk.plan.models import Plan, VMPlan
 from lago_sdk.plan.nets import find_dns_domain, plan_nets, plan_subnets
 from lago_sdk.plan.nics import plan_nics
 from lago_sdk.spec.management import main_dns_net, management_nets, management_of
@@ -54,7 +55,8 @@ def plan_prefix(
 
     Raises:
         SpecError: With all that can only be seen here: subnets or addresses that run out,
-            overlap or are given twice, and addresses that are outside their subnet.
+            overlap or are given twice, addresses that are outside their subnet, and images that
+            cannot be bootstrapped as asked.
     """
     problems: list[Problem] = []
     management = management_nets(spec)
@@ -76,7 +78,9 @@ def plan_prefix(
     )
     if problems:
         raise SpecError(problems)
-    vms = _plan_vms(spec.vms, uuid, nics, nets_of, drafts, images)
+    vms = _plan_vms(spec.vms, uuid, nics, nets_of, drafts, images, problems)
+    if problems:
+        raise SpecError(problems)
     return Plan(uuid=uuid, vms=vms, nets=nets)
 
 
@@ -87,6 +91,7 @@ def _plan_vms(
     management: Mapping[str, str],
     nets: Mapping[str, NetDraft],
     images: Mapping[str, Image],
+    problems: list[Problem],
 ) -> tuple[VMPlan, ...]:
     logs: set[str] = set()
     stems: set[str] = set()
@@ -94,7 +99,8 @@ def _plan_vms(
     plans = []
     for vm in vms:
         disks = plan_disks(vm, images, stems)
-        bootstrap = _find_bootstrap(vm)
+        choice = choose_bootstrap(vm, disks, images)
+        problems += check_bootstrap(vm, disks, images)
         net = management.get(vm.name)
         plans.append(
             VMPlan(
@@ -105,8 +111,9 @@ def _plan_vms(
                 nics=tuple(nic.plan for nic in nics[vm.name]),
                 disks=disks,
                 management=net or "",
-                bootstrap=bootstrap,
-                seed=f"images/{seeds[vm.name]}.iso" if bootstrap is Bootstrap.SEED else None,
+                bootstrap=choice.road,
+                bootstrap_reason=choice.reason,
+                seed=f"images/{seeds[vm.name]}.iso" if choice.road is Bootstrap.SEED else None,
                 console_log=f"logs/{_add_stem(logs, vm.name)}.console.log",
                 hostname=vm.name,
                 dns_domain=find_dns_domain(nets[net].spec, is_management=True) if net else None,
@@ -121,12 +128,6 @@ def _add_stem(stems: set[str], *parts: str) -> str:
     stem = allocate_file_stem(*parts, taken=stems)
     stems.add(stem)
     return stem
-
-
-def _find_bootstrap(vm: VMSpec) -> Bootstrap:
-    if vm.bootstrap is not Bootstrap.AUTO:
-        return vm.bootstrap
-    return Bootstrap.NONE if is_remote(vm) else Bootstrap.SEED
 
 
 def find_fact(disks: Sequence[DiskPlan], key: str) -> str | None:

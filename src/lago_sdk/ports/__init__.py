@@ -19,7 +19,9 @@ from lago_sdk.ports.images import Archives, Download, ImageBuilder, ImageTool, T
 from lago_sdk.ports.machines import Machine, VMProvider
 from lago_sdk.ports.networks import DhcpLease, Networks
 from lago_sdk.ports.offline import (
+    SCRATCH_PREFIX,
     EntryKind,
+    OfflineChange,
     OfflineDirectory,
     OfflineDisks,
     OfflineEntry,
@@ -27,6 +29,7 @@ from lago_sdk.ports.offline import (
     OfflineFS,
     OfflineLink,
     OfflineNode,
+    RootLook,
 )
 from lago_sdk.ports.packets import Packet, PacketTap
 from lago_sdk.ports.plugins import BUILT_IN, PluginInfo, PluginKind, Plugins
@@ -38,6 +41,7 @@ from lago_sdk.ports.tools import Barrier, Clock, Feature, Files, KeyTool, SeedTo
 
 __all__ = [
     "BUILT_IN",
+    "SCRATCH_PREFIX",
     "Address",
     "AgentState",
     "Agents",
@@ -68,6 +72,7 @@ __all__ = [
     "KeyTool",
     "Machine",
     "Networks",
+    "OfflineChange",
     "OfflineDirectory",
     "OfflineDisks",
     "OfflineEntry",
@@ -84,6 +89,7 @@ __all__ = [
     "Readable",
     "Relay",
     "Relays",
+    "RootLook",
     "RunInGuest",
     "SSHTarget",
     "Screens",

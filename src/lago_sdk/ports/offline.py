@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import attrs
 
+from lago_sdk.spec.disk import DiskFormat
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from lago_sdk.ports.extraction import Extraction
-    from lago_sdk.spec.disk import DiskFormat
+
+SCRATCH_PREFIX = ".lago-disk-"
+"""What the names of directories begin with that are beside a disk while it is written to."""
 
 
 class EntryKind(enum.Enum):
@@ -122,6 +127,29 @@ class OfflineFS(Protocol):
         """
 
 
+@attrs.frozen(kw_only=True)
+class RootLook:
+    """What is seen of a root file system without an appliance."""
+
+    kind: str | None
+    """``ext4`` (and its forerunners), ``xfs``, ``btrfs``, ``LVM``, …; ``None``: nobody knows."""
+    fs: OfflineFS | None = None
+    """To be read only; ``None`` where it takes an appliance."""
+
+
+@attrs.frozen(kw_only=True)
+class OfflineChange:
+    """A change of a disk."""
+
+    path: Path
+    """The image, with its backing chain."""
+    image_format: DiskFormat
+    root_partition: str | None = None
+    """As `OfflineDisks.open` takes it."""
+    apply: Callable[[OfflineFS], object]
+    """Does it."""
+
+
 class OfflineDisks(Protocol):
     """Opens the file systems of disks that no VM uses."""
 
@@ -132,6 +160,7 @@ class OfflineDisks(Protocol):
         *,
         read_only: bool,
         root_partition: str | None = None,
+        may_boot: bool = True,
     ) -> AbstractContextManager[OfflineFS]:
         """Have the guest's root file system for the block.
 
@@ -144,8 +173,33 @@ class OfflineDisks(Protocol):
             read_only: Leave the image as it is.
             root_partition: Which partition has it, by the guest's name (``/dev/vda1``); found out
                 when ``None``.
+            may_boot: Whether an appliance may be booted where nothing quicker can open it, which
+                takes ten seconds or more.
 
         Raises:
-            ImageError: Something uses the image, it is damaged, or no root file system is on it.
+            ImageError: Something uses the image, it is damaged, or no root file system is on it
+                that can be opened.
             MissingToolError: A program that is needed is not installed.
+        """
+
+    def look(
+        self, path: Path, image_format: DiskFormat, *, root_partition: str | None = None
+    ) -> AbstractContextManager[RootLook]:
+        """See what can be seen of a guest's root file system within a fraction of a second.
+
+        What is in a journal only is not seen. Enter and leave the block in the same thread.
+
+        Raises:
+            ImageError: As `open`; or there is no FUSE here.
+            MissingToolError: A program that is needed is not installed.
+        """
+
+    def change_all(self, changes: Sequence[OfflineChange]) -> None:
+        """Change several disks by one appliance, whatever their file systems are.
+
+        They are changed one after the other. What was written is read back.
+
+        Raises:
+            ImageError: One cannot be opened or changed; those before it are.
+            MissingToolError: libguestfs is not installed.
         """

@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import attrs
+
 from lago_sdk.plan.models import AddressMethod
+from lago_sdk.render.guest_nics import (
+    full_name,
+    initiator_name,
+    list_addresses,
+    list_routes,
+    name_servers,
+    route_metric,
+)
 from lago_sdk.render.yaml import render_yaml
 
 if TYPE_CHECKING:
@@ -19,8 +29,6 @@ if TYPE_CHECKING:
     from lago_sdk.plan.models import NetPlan, NicPlan, VMPlan
 
 _HEADER = "#cloud-config\n"
-_MAIN_METRIC = 100
-"""Metric of the default route over the management net; other nets come after it."""
 
 
 def render_seed(
@@ -48,7 +56,7 @@ def render_seed(
     ours = _cloud_config(vm, public_keys, host_key_private, host_key_public)
     files = {
         "meta-data": render_yaml(_meta_data(vm, public_keys)),
-        "network-config": render_yaml(_network_config(vm, nets)),
+        "network-config": render_yaml(network_config(vm, nets)),
     }
     given = vm.spec.user_data
     if isinstance(given, str):
@@ -77,14 +85,10 @@ def merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, o
     return merged
 
 
-def _fqdn(vm: VMPlan) -> str:
-    return f"{vm.hostname}.{vm.dns_domain}" if vm.dns_domain else vm.hostname
-
-
 def _meta_data(vm: VMPlan, public_keys: Sequence[str]) -> dict[str, object]:
     return {
         "instance-id": vm.uuid,
-        "local-hostname": _fqdn(vm),
+        "local-hostname": full_name(vm),
         "public-keys": [key.strip() for key in public_keys],
     }
 
@@ -95,7 +99,7 @@ def _cloud_config(
     keys = [key.strip() for key in public_keys]
     config: dict[str, object] = {
         "hostname": vm.hostname,
-        "fqdn": _fqdn(vm),
+        "fqdn": full_name(vm),
         "manage_etc_hosts": "localhost",
         "disable_root": False,
         "ssh_authorized_keys": keys,
@@ -110,7 +114,7 @@ def _cloud_config(
         "write_files": [
             {
                 "path": "/etc/iscsi/initiatorname.iscsi",
-                "content": f"InitiatorName=iqn.2014-07.org.lago:{vm.name}\n",
+                "content": initiator_name(vm),
             }
         ],
     }
@@ -144,7 +148,8 @@ def _passwords(vm: VMPlan) -> list[str]:
     return [f"{user}:{password}" for user, password in passwords.items()]
 
 
-def _network_config(vm: VMPlan, nets: Mapping[str, NetPlan]) -> dict[str, object]:
+def network_config(vm: VMPlan, nets: Mapping[str, NetPlan]) -> dict[str, object]:
+    """Return the network configuration of a guest, version 2, which is netplan's as well."""
     return {
         "version": 2,
         "ethernets": {f"eth{nic.index}": _ethernet(nic, vm, nets) for nic in vm.nics},
@@ -153,55 +158,29 @@ def _network_config(vm: VMPlan, nets: Mapping[str, NetPlan]) -> dict[str, object
 
 def _ethernet(nic: NicPlan, vm: VMPlan, nets: Mapping[str, NetPlan]) -> dict[str, object]:
     net = nets[nic.net]
-    is_main = nic is vm.management_nic
     config: dict[str, object] = {
         "match": {"macaddress": nic.mac.lower()},
         "set-name": f"eth{nic.index}",
         "dhcp4": nic.method is AddressMethod.DHCP,
     }
-    if nic.method is AddressMethod.DHCP and len(vm.nics) > 1:
-        metric = _MAIN_METRIC if is_main else 2 * _MAIN_METRIC + nic.index
+    metric = route_metric(nic, vm)
+    if metric is not None:
         config["dhcp4-overrides"] = {"route-metric": metric}
     if nic.method is AddressMethod.NONE:
         # Without this, some guests wait for it at boot.
         config["optional"] = True
-    addresses = _addresses(nic, net)
+    addresses = list_addresses(nic, net)
     if addresses:
-        config["addresses"] = addresses
-    if nic.method is AddressMethod.STATIC and is_main:
-        config |= _main(nic, net)
+        config["addresses"] = list(addresses)
+    routes = list_routes(nic, vm, net)
+    if routes:
+        config["routes"] = [attrs.asdict(route) for route in routes]
+    servers, search = name_servers(nic, vm, net)
+    if servers:
+        names: dict[str, object] = {"addresses": list(servers)}
+        if search:
+            names["search"] = [search]
+        config["nameservers"] = names
     if net.mtu != 1500:
         config["mtu"] = net.mtu
-    return config
-
-
-def _addresses(nic: NicPlan, net: NetPlan) -> list[str]:
-    """Return the addresses to write out, with their prefix lengths.
-
-    An IPv6 address is always written out: DHCPv6 knows guests by a DUID that they make up.
-    """
-    if nic.method is AddressMethod.NONE:
-        return []
-    addresses = []
-    if nic.ip and net.subnet and nic.method is AddressMethod.STATIC:
-        addresses.append(f"{nic.ip}/{net.subnet.prefixlen}")
-    if nic.ip6 and net.subnet6:
-        addresses.append(f"{nic.ip6}/{net.subnet6.prefixlen}")
-    return addresses
-
-
-def _main(nic: NicPlan, net: NetPlan) -> dict[str, object]:
-    """Return the default routes and name servers of a static nic on the management net."""
-    routes = []
-    if nic.ip and net.gateway:
-        routes.append({"to": "0.0.0.0/0", "via": str(net.gateway)})
-    if nic.ip6 and net.gateway6:
-        routes.append({"to": "::/0", "via": str(net.gateway6)})
-    config: dict[str, object] = {"routes": routes} if routes else {}
-    server = net.gateway or net.gateway6
-    if server:
-        names: dict[str, object] = {"addresses": [str(server)]}
-        if net.dns_domain:
-            names["search"] = [net.dns_domain]
-        config["nameservers"] = names
     return config

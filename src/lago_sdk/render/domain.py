@@ -9,12 +9,13 @@ from xml.etree import ElementTree as ET
 from lago_sdk.plan.facts import Accel
 from lago_sdk.render import devices as dev
 from lago_sdk.render.cpu import count_vcpu_places, render_cpu
+from lago_sdk.render.credentials import render_credentials
 from lago_sdk.render.disks import Drive, add_drive, add_scsi_controllers, list_drives
 from lago_sdk.render.elements import add, write
 from lago_sdk.render.extra import merge_extra
 from lago_sdk.render.tags import Tag, add_tag
 from lago_sdk.spec.disk import DiskBus
-from lago_sdk.spec.vm import BootDevice, Firmware, GraphicsType
+from lago_sdk.spec.vm import BootDevice, Bootstrap, Firmware, GraphicsType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +40,7 @@ def render_domain(
     root: str,
     prefix_uuid: str,
     display_password: str | None = None,
+    public_keys: Sequence[str] = (),
 ) -> str:
     """Return the XML of the libvirt domain of *vm*.
 
@@ -49,6 +51,7 @@ def render_domain(
         root: The prefix directory, absolute; relative paths of the plan start there.
         prefix_uuid: The prefix's uuid, 32 hex digits.
         display_password: What guards the display of a VM that has it served.
+        public_keys: Keys that a guest with ``bootstrap: credentials`` lets in.
 
     Raises:
         VMError: The VM asks for something that this host cannot do or XML cannot say.
@@ -63,7 +66,9 @@ def render_domain(
     if vm.spec.shares:
         _add_shared_memory(domain)
     _add_vcpu(domain, vm)
-    _add_os(domain, vm, facts, machine, base)
+    os = _add_os(domain, vm, facts, machine, base)
+    if vm.bootstrap is Bootstrap.CREDENTIALS:
+        _add_oem_strings(domain, os, render_credentials(vm, nets=nets, public_keys=public_keys))
     _add_behaviour(domain, vm, facts)
     devices = _add_devices(domain, vm, nets=nets, facts=facts, machine=machine, root=base)
     dev.add_graphics(devices, vm, display_password)
@@ -87,7 +92,7 @@ def _add_shared_memory(domain: ET.Element) -> None:
 
 def _add_os(
     domain: ET.Element, vm: VMPlan, facts: HostFacts, machine: str, root: PurePosixPath
-) -> None:
+) -> ET.Element:
     efi = vm.spec.firmware is Firmware.EFI
     element = add(domain, "os", {"firmware": "efi"} if efi else {})
     add(element, "type", {"arch": facts.arch, "machine": machine}, text="hvm")
@@ -102,6 +107,15 @@ def _add_os(
             add(element, "initrd", text=str(root / vm.spec.initrd))
         if vm.spec.cmdline is not None:
             add(element, "cmdline", text=vm.spec.cmdline)
+    return element
+
+
+def _add_oem_strings(domain: ET.Element, os: ET.Element, strings: Sequence[str]) -> None:
+    """Let the machine's SMBIOS tables tell *strings* besides what QEMU says there (type 11)."""
+    add(os, "smbios", {"mode": "sysinfo"})
+    entries = add(add(domain, "sysinfo", {"type": "smbios"}), "oemStrings")
+    for text in strings:
+        add(entries, "entry", text=text)
 
 
 def _add_behaviour(domain: ET.Element, vm: VMPlan, facts: HostFacts) -> None:

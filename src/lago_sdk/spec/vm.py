@@ -20,9 +20,15 @@ class Bootstrap(enum.Enum):
     """How a guest learns its name, keys and network at first boot."""
 
     AUTO = "auto"
-    """What its image supports: at present always ``seed``."""
+    """What its image supports, by what its metadata says or a look into it shows."""
     SEED = "seed"
     """A NoCloud medium (``CIDATA``), read by cloud-init and its like."""
+    INJECT = "inject"
+    """Files written into its disk before the first start: ext2, ext3 and ext4."""
+    CREDENTIALS = "credentials"
+    """systemd's credentials, in the machine's SMBIOS tables; systemd 252 or later reads them."""
+    GUESTFS = "guestfs"
+    """As ``inject``, by libguestfs: LVM, xfs, btrfs and whatever Linux knows."""
     NONE = "none"
     """The image knows already, or nobody needs it to."""
 
@@ -201,7 +207,8 @@ class VMSpec:
         default=Bootstrap.AUTO,
         metadata=key(
             "bootstrap",
-            "How the guest learns its name, keys and network. `true` is `auto`, `false` is `none`.",
+            "How the guest learns its name, keys and network: see [Bootstrap](bootstrap.md). "
+            "`true` is `auto`, `false` is `none`.",
         ),
     )
     artifacts: tuple[str, ...] = attrs.field(

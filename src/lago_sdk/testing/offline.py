@@ -14,14 +14,17 @@ from lago_sdk.ports import (
     OfflineEntry,
     OfflineFile,
     OfflineLink,
+    RootLook,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from lago_sdk.ports import OfflineNode
+    from lago_sdk.ports import OfflineChange, OfflineNode
     from lago_sdk.spec.disk import DiskFormat
+
+_EXT = "ext4"
 
 
 class FakeDisks:
@@ -29,10 +32,15 @@ class FakeDisks:
 
     Attributes:
         opened: What was opened: the image's path, and whether it was to be read only.
+        booted: What appliances were booted for: the paths of their images, each time.
+        kinds: What an image's root file system is, by the image's file name: ``ext4`` where it
+            has anything on it and nothing is said, ``None`` where it has not.
     """
 
     def __init__(self) -> None:
         self.opened: list[tuple[Path, bool]] = []
+        self.booted: list[tuple[Path, ...]] = []
+        self.kinds: dict[str, str | None] = {}
         self._contents: dict[str, dict[str, OfflineNode]] = {}
 
     def __getitem__(self, image: str) -> dict[str, OfflineNode]:
@@ -47,10 +55,42 @@ class FakeDisks:
         *,
         read_only: bool,
         root_partition: str | None = None,  # noqa: ARG002 - and has no partitions
+        may_boot: bool = True,
     ) -> Iterator[FakeOfflineFS]:
-        """See `OfflineDisks.open`."""
+        """See `OfflineDisks.open`.
+
+        Raises:
+            ImageError: It takes an appliance, and none may be booted.
+        """
+        kind = self._find_kind(path)
+        if not may_boot and kind != _EXT:
+            raise ImageError(
+                f"only ext4 is written to without an appliance, and the root is on {kind}"
+            )
         self.opened.append((path, read_only))
         yield FakeOfflineFS(self[path.name], read_only=read_only)
+
+    @contextmanager
+    def look(
+        self,
+        path: Path,
+        image_format: DiskFormat,  # noqa: ARG002 - as above
+        *,
+        root_partition: str | None = None,  # noqa: ARG002
+    ) -> Iterator[RootLook]:
+        """See `OfflineDisks.look`."""
+        kind = self._find_kind(path)
+        fs = FakeOfflineFS(self[path.name], read_only=True) if kind == _EXT else None
+        yield RootLook(kind=kind, fs=fs)
+
+    def change_all(self, changes: Sequence[OfflineChange]) -> None:
+        """See `OfflineDisks.change_all`."""
+        self.booted.append(tuple(change.path for change in changes))
+        for change in changes:
+            change.apply(FakeOfflineFS(self[change.path.name], read_only=False))
+
+    def _find_kind(self, path: Path) -> str | None:
+        return self.kinds.get(path.name, _EXT if self._contents.get(path.name) else None)
 
 
 class FakeOfflineFS:

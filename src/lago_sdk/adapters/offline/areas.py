@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"(\d+)$")
 _NEEDS_RECOVERY = 0x4
 """Bit of ``s_feature_incompat``: the journal is to be replayed (Linux, ext4/ext4.h)."""
+_VALID, _ERRORS = 0x1, 0x2
+"""Bits of ``s_state``: it was unmounted; errors were found."""
 
 
 class Content(enum.Enum):
     """What an area of a disk holds."""
 
-    EXT = "ext2, ext3 or ext4"
+    EXT = "ext4"
+    """Or its forerunners: ext4's driver has them too."""
     XFS = "xfs"
     BTRFS = "btrfs"
     LVM = "LVM"
@@ -52,6 +55,8 @@ class Area:
     content: Content
     needs_recovery: bool = False
     """Whether its journal has what is not in place yet: the guest was not shut down."""
+    is_sound: bool = True
+    """Whether it was unmounted, or has a journal, and no error was found in it."""
 
 
 def list_areas(disk: Path) -> tuple[Area, ...]:
@@ -89,11 +94,19 @@ def _look(file: BinaryIO, number: int, offset: int) -> Area:
         if _read(file, offset + place, len(magic)) == magic:
             content = kind
             break
-    needs_recovery = False
+    needs_recovery, is_sound = False, True
     if content is Content.EXT:
         features = int.from_bytes(_read(file, offset + 1024 + 0x60, 4), "little")
+        state = int.from_bytes(_read(file, offset + 1024 + 0x3A, 2), "little")
         needs_recovery = bool(features & _NEEDS_RECOVERY)
-    return Area(number=number, offset=offset, content=content, needs_recovery=needs_recovery)
+        is_sound = state & (_VALID | _ERRORS) == _VALID
+    return Area(
+        number=number,
+        offset=offset,
+        content=content,
+        needs_recovery=needs_recovery,
+        is_sound=is_sound,
+    )
 
 
 def _read(file: BinaryIO, offset: int, size: int) -> bytes:

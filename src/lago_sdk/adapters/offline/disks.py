@@ -17,17 +17,20 @@ from lago_sdk.adapters.offline.export import (
 from lago_sdk.adapters.offline.ext import ExtFS
 from lago_sdk.adapters.process import run
 from lago_sdk.errors import ImageError, shorten
+from lago_sdk.ports.offline import SCRATCH_PREFIX, RootLook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lago_sdk.adapters.offline.areas import Area
     from lago_sdk.adapters.offline.guestfs import Guestfs
-    from lago_sdk.ports.offline import OfflineFS
+    from lago_sdk.ports.offline import OfflineChange, OfflineFS
     from lago_sdk.spec.disk import DiskFormat
 
 _REPAIRED = 1
 """Bit of e2fsck's exit code: it changed something, for the better."""
+_NO_FUSE = "/dev/fuse cannot be used here, so that disks cannot be opened without an appliance"
+_NO_ROOT = frozenset({Content.EXT, Content.OTHER})
 _SIGNS_OF_ROOT = ("/etc/os-release", "/usr/lib/os-release", "/etc/fstab", "/etc")
 """What a root file system has, the surest first."""
 
@@ -53,15 +56,20 @@ class LocalDisks:
         *,
         read_only: bool,
         root_partition: str | None = None,
+        may_boot: bool = True,
     ) -> Iterator[OfflineFS]:
         """See `OfflineDisks.open`."""
+        # What is written may be secret: it is beside the image, and goes where that goes.
+        place = None if read_only else path.parent
         with (
-            tempfile.TemporaryDirectory(prefix="lago-disk-") as scratch,
+            tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=place) as scratch,
             contextlib.ExitStack() as stack,
         ):
             image = _Image(path, image_format, Path(scratch))
             open_fs = image.open_to_read if read_only else image.open_to_write
             fs: OfflineFS | None = open_fs(stack, root_partition)
+            if fs is None and not may_boot:
+                raise image.explain(root_partition)
             if fs is None:
                 stack.close()
                 fs = stack.enter_context(
@@ -70,6 +78,35 @@ class LocalDisks:
                     )
                 )
             yield fs
+
+    @contextlib.contextmanager
+    def look(
+        self, path: Path, image_format: DiskFormat, *, root_partition: str | None = None
+    ) -> Iterator[RootLook]:
+        """See `OfflineDisks.look`."""
+        with (
+            tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as scratch,
+            contextlib.ExitStack() as stack,
+        ):
+            try:
+                disk = stack.enter_context(
+                    export_image(path, image_format, read_only=True, scratch=Path(scratch))
+                )
+            except NoExportError as error:
+                raise ImageError(_NO_FUSE) from error
+            area = find_root(disk, Path(scratch), root_partition)
+            if area is None:
+                yield RootLook(kind=_find_kind(disk, root_partition))
+                return
+            fs = ExtFS(_device(disk, area), Path(scratch))
+            try:
+                yield RootLook(kind=Content.EXT.value, fs=fs)
+            finally:
+                fs.close()
+
+    def change_all(self, changes: Sequence[OfflineChange]) -> None:
+        """See `OfflineDisks.change_all`."""
+        self._guestfs.change_all(changes)
 
 
 class _Image:
@@ -114,11 +151,29 @@ class _Image:
             area = find_root(disk, self._scratch, root_partition)
             if area is None:
                 return None
+            if not area.is_sound:
+                raise ImageError(
+                    "the root file system was not unmounted, or is damaged",
+                    hint="have e2fsck -f mend it before it is written to",
+                )
             if not area.needs_recovery:
                 stack.enter_context(first.pop_all())
                 return stack.enter_context(self._hold(_device(disk, area), writable=True))
         image = self._export(read_only=False, offset=area.offset)
         return self._recover(stack, stack.enter_context(image), writable=True)
+
+    def explain(self, root_partition: str | None) -> ImageError:
+        """Return the error for an image that only an appliance can open."""
+        try:
+            with self._export(read_only=True) as disk:
+                kind = _find_kind(disk, root_partition)
+        except NoExportError:
+            return ImageError(_NO_FUSE, hint="load the module fuse; or use 'bootstrap: guestfs'")
+        there = "no root file system was found" if kind is None else f"the root is on {kind}"
+        return ImageError(
+            f"only ext4 is written to without an appliance, and {there}",
+            hint="use 'bootstrap: guestfs', which boots one",
+        )
 
     def _export(
         self, *, read_only: bool, offset: int = 0
@@ -172,6 +227,14 @@ def find_root(disk: Path, scratch: Path, root_partition: str | None) -> Area | N
     if named or len(areas) == 1:
         return fit[0] if fit else None
     return _find_by_signs(fit, disk, scratch)
+
+
+def _find_kind(disk: Path, root_partition: str | None) -> str | None:
+    """Return what the root file system is that is not on ext, as far as it can be told."""
+    number = None if root_partition is None else find_number(root_partition)
+    areas = sorted(list_areas(disk), key=lambda area: area.number != number)
+    known = (area.content.value for area in areas if area.content not in _NO_ROOT)
+    return next(known, None)
 
 
 def _find_by_signs(areas: Sequence[Area], disk: Path, scratch: Path) -> Area | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import stat
 import tarfile
 import tempfile
@@ -17,13 +18,13 @@ from lago_sdk.adapters.offline.guestfish import Guestfish
 from lago_sdk.adapters.unpack import unpack
 from lago_sdk.errors import ImageError
 from lago_sdk.ports.extraction import Extraction
-from lago_sdk.ports.offline import EntryKind, OfflineEntry, OfflineFile, OfflineLink
+from lago_sdk.ports.offline import SCRATCH_PREFIX, EntryKind, OfflineEntry, OfflineFile, OfflineLink
 from lago_sdk.spec.disk import DiskFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from lago_sdk.ports.offline import OfflineNode
+    from lago_sdk.ports.offline import OfflineChange, OfflineNode
 
 _KINDS = {
     stat.S_IFREG: EntryKind.FILE,
@@ -61,18 +62,41 @@ class Guestfs:
         root_partition: str | None = None,
     ) -> Iterator[GuestfsFS]:
         """See `OfflineDisks.open`."""
-        form = "qcow2" if image_format is DiskFormat.QCOW2 else "raw"
-        access = "--ro" if read_only else "--rw"
-        options = [access, f"--format={form}", "-a", str(path.absolute())]
-        with self._turn, tempfile.TemporaryDirectory(prefix="lago-disk-") as scratch:
+        place = None if read_only else path.parent
+        with (
+            self._boot([(path, image_format)], read_only=read_only, place=place) as (fish, scratch),
+            _mounted(fish, 0, path, root_partition, scratch, read_only=read_only) as fs,
+        ):
+            yield fs
+
+    def change_all(self, changes: Sequence[OfflineChange]) -> None:
+        """See `OfflineDisks.change_all`."""
+        images = [(change.path, change.image_format) for change in changes]
+        place = changes[0].path.parent
+        with self._boot(images, read_only=False, place=place) as (fish, scratch):
+            for index, change in enumerate(changes):
+                if len(changes) > 1:
+                    # Overlays of one image have the same volume groups in them.
+                    fish.find("lvm-set-filter", _device_name(index))
+                with _mounted(
+                    fish, index, change.path, change.root_partition, scratch, read_only=False
+                ) as fs:
+                    change.apply(fs)
+
+    @contextlib.contextmanager
+    def _boot(
+        self, images: Sequence[tuple[Path, DiskFormat]], *, read_only: bool, place: Path | None
+    ) -> Iterator[tuple[Guestfish, Path]]:
+        """Have an appliance with disks, in their order, and a scratch directory in *place*."""
+        options = ["--ro" if read_only else "--rw"]
+        for path, image_format in images:
+            form = "qcow2" if image_format is DiskFormat.QCOW2 else "raw"
+            options += [f"--format={form}", "-a", str(path.absolute())]
+        with self._turn, tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=place) as scratch:
             fish = Guestfish(options, self._environ)
             try:
                 fish.run("run")
-                _mount_root(fish, path, root_partition, read_only=read_only)
-                fs = GuestfsFS(fish, Path(scratch), read_only=read_only)
-                yield fs
-                fs.check_changed()
-                fish.run("umount-all")
+                yield fish, Path(scratch)
                 fish.run("shutdown")
             finally:
                 fish.close()
@@ -209,8 +233,36 @@ def _add(tar: tarfile.TarFile, path: str, node: OfflineNode) -> None:
         tar.addfile(member)
 
 
+@contextlib.contextmanager
+def _mounted(
+    fish: Guestfish,
+    index: int,
+    path: Path,
+    root_partition: str | None,
+    scratch: Path,
+    *,
+    read_only: bool,
+) -> Iterator[GuestfsFS]:
+    """Have the root file system of a disk mounted; what was written is read back."""
+    _mount_root(fish, _device_name(index), path, root_partition, read_only=read_only)
+    fs = GuestfsFS(fish, scratch, read_only=read_only)
+    yield fs
+    fs.check_changed()
+    fish.run("umount-all")
+
+
+def _device_name(index: int) -> str:
+    """Return the name of a disk in the appliance: sda to sdz, then sdaa."""
+    name = ""
+    number = index + 1
+    while number:
+        number, letter = divmod(number - 1, 26)
+        name = chr(ord("a") + letter) + name
+    return f"/dev/sd{name}"
+
+
 def _mount_root(
-    fish: Guestfish, path: Path, root_partition: str | None, *, read_only: bool
+    fish: Guestfish, disk: str, path: Path, root_partition: str | None, *, read_only: bool
 ) -> None:
     """Mount the root file system.
 
@@ -218,7 +270,7 @@ def _mount_root(
         ImageError: There is none that can be mounted.
     """
     command = "mount-ro" if read_only else "mount"
-    for device in _list_candidates(fish, root_partition):
+    for device in _list_candidates(fish, disk, root_partition):
         if fish.find(command, device, "/") is None:
             continue
         if fish.run("is-dir", "/etc").strip() == b"true":
@@ -230,13 +282,18 @@ def _mount_root(
     )
 
 
-def _list_candidates(fish: Guestfish, root_partition: str | None) -> list[str]:
-    """Return what may be the root file system, the likeliest first."""
+def _list_candidates(fish: Guestfish, disk: str, root_partition: str | None) -> list[str]:
+    """Return what may be the root file system of a disk, the likeliest first."""
     rows = fish.run("list-filesystems").decode(errors="replace").splitlines()
     pairs = [row.rpartition(": ")[::2] for row in rows]
-    devices = [name for name, kind in pairs if kind not in _NO_ROOT and "LUKS" not in kind]
+    own = re.compile(rf"{disk}\d*|(?!/dev/sd[a-z]).*")
+    devices = [
+        name
+        for name, kind in pairs
+        if kind not in _NO_ROOT and "LUKS" not in kind and own.fullmatch(name)
+    ]
     wanted = root_partition or _DEFAULT_NAME
     number = find_number(wanted)
     if number is not None:
-        wanted = f"/dev/sda{number or ''}"
+        wanted = f"{disk}{number or ''}"
     return sorted(devices, key=lambda name: (name != wanted, wanted not in name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from lago_sdk.service.making.paths import is_url
 from lago_sdk.spec.disk import DiskFormat, EmptyDisk, FileDisk, TemplateDisk, TemplateType
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
     from lago_sdk.plan.models import DiskPlan, Image, VMPlan
     from lago_sdk.ports import ImageTool, Templates
     from lago_sdk.service.layout import PrefixLayout
@@ -68,47 +71,117 @@ def find_own_images(
                 image = images.inspect(Path(disk.path))
                 resolve_chain(image, images=images, templates=templates)
             except LagoError as error:
-                raise _disk_error(vm.name, disk.name or f"disk{index}", error) from error
+                raise disk_error(vm.name, disk.name or f"disk{index}", error) from error
             found[disk.path] = image
     return found
 
 
-def create_disk(vm: VMPlan, disk: DiskPlan, *, layout: PrefixLayout, world: World) -> None:
+def create_disk(
+    vm: VMPlan,
+    disk: DiskPlan,
+    *,
+    layout: PrefixLayout,
+    world: World,
+    finish: Callable[[Path], None] | None = None,
+) -> None:
     """Make the image of one disk where the prefix owns it; an image that is there is kept.
 
     The image is made and built under a temporary name, so one that is there is whole. An image
     of the user's own is looked at, downloaded where it has a URL, and built in place.
 
+    Args:
+        vm: Whose disk it is.
+        disk: The disk.
+        layout: Where the prefix lies.
+        world: The ports.
+        finish: Called with the path of an image that the prefix owns, before it gets its name.
+
     Raises:
         VMError: It cannot be made.
     """
-    try:
+    with _blaming(vm, disk):
         if disk.owned:
-            _create_owned(vm, disk, layout=layout, world=world)
+            _create_owned(vm, disk, layout=layout, world=world, finish=finish)
         else:
             _prepare_own(vm, disk, layout=layout, world=world)
-    except VMError:
-        raise
-    except LagoError as error:
-        raise _disk_error(vm.name, disk.name, error) from error
 
 
-def _disk_error(vm: str, disk: str, error: LagoError) -> VMError:
+def disk_error(vm: str, disk: str, error: LagoError) -> VMError:
+    """Return *error* with the name of the disk that it is about."""
     return VMError(vm, f"disk {disk!r} of {vm!r}: {error.message}", hint=error.hint)
 
 
-def _create_owned(vm: VMPlan, disk: DiskPlan, *, layout: PrefixLayout, world: World) -> None:
+def create_together(
+    works: Sequence[tuple[VMPlan, DiskPlan]],
+    finish: Callable[[Mapping[str, Path]], None],
+    *,
+    layout: PrefixLayout,
+    world: World,
+) -> None:
+    """Make images that the prefix owns as `create_disk` does, and finish all of them at once.
+
+    Args:
+        works: VMs and their disks; those that are there are left out.
+        finish: Called with the paths of the images by their VMs, before they get their names.
+        layout: Where the prefix lies.
+        world: The ports.
+
+    Raises:
+        VMError: One of them cannot be made.
+    """
+    with contextlib.ExitStack() as stack:
+        made: dict[str, Path] = {}
+        for vm, disk in works:
+            target = layout.path / disk.path
+            if target.exists():
+                continue
+            with _blaming(vm, disk):
+                made[vm.name] = path = stack.enter_context(_unfinished(target))
+                _create_image(path, vm, disk, world=world)
+                _build(path, vm, disk, layout=layout, world=world)
+        if made:
+            finish(made)
+
+
+@contextlib.contextmanager
+def _blaming(vm: VMPlan, disk: DiskPlan) -> Iterator[None]:
+    """Have an error of the block name the disk."""
+    try:
+        yield
+    except VMError:
+        raise
+    except LagoError as error:
+        raise disk_error(vm.name, disk.name, error) from error
+
+
+def _create_owned(
+    vm: VMPlan,
+    disk: DiskPlan,
+    *,
+    layout: PrefixLayout,
+    world: World,
+    finish: Callable[[Path], None] | None,
+) -> None:
     target = layout.path / disk.path
     if target.exists():
         return
-    unfinished = target.with_name(f".{target.name}.part")
-    unfinished.unlink(missing_ok=True)
+    with _unfinished(target) as path:
+        _create_image(path, vm, disk, world=world)
+        _build(path, vm, disk, layout=layout, world=world)
+        if finish is not None:
+            finish(path)
+
+
+@contextlib.contextmanager
+def _unfinished(target: Path) -> Iterator[Path]:
+    """Have a path for the block to make an image at; it becomes *target* at the block's end."""
+    path = target.with_name(f".{target.name}.part")
+    path.unlink(missing_ok=True)
     try:
-        _create_image(unfinished, vm, disk, world=world)
-        _build(unfinished, vm, disk, layout=layout, world=world)
-        os.replace(unfinished, target)  # noqa: PTH105 - one system call, made plain
+        yield path
+        os.replace(path, target)  # noqa: PTH105 - one system call, made plain
     finally:
-        unfinished.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def _prepare_own(vm: VMPlan, disk: DiskPlan, *, layout: PrefixLayout, world: World) -> None:

@@ -13,6 +13,7 @@ from lago_sdk.plan.planner import plan_prefix
 from lago_sdk.ports import HostKind
 from lago_sdk.service.making.disks import find_images, find_own_images
 from lago_sdk.service.making.features import check_features
+from lago_sdk.service.making.known import learn_facts
 from lago_sdk.service.making.settle import settle_spec
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def decide_plan(spec: PrefixSpec, *, uuid: str, layout: PrefixLayout, world: Wor
     spec = settle_spec(spec, layout=layout, world=world)
     images = find_images(spec, world.templates, fetch=True)
     images |= find_own_images(spec, images=world.images, templates=world.templates)
+    images = learn_facts(spec, images, images=world.images, disks=world.disks)
     for attempt in range(_LEASE_ATTEMPTS):
         plan = plan_prefix(spec, uuid=uuid, taken=observe_taken(uuid, world), images=images)
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lago_sdk.render.cloud_init import render_seed
+from lago_sdk.spec.vm import Bootstrap
 
 if TYPE_CHECKING:
     from lago_sdk.plan.models import Plan, VMPlan
@@ -24,8 +25,7 @@ def create_seed(
     path = layout.path / vm.seed
     if path.exists():
         return
-    private, public = world.keys.generate_host_key(f"{vm.name}-host-key")
-    world.keys.pin_host_key(layout.known_hosts, vm.name, public)
+    private, public = create_host_key(vm, layout=layout, world=world)
     files = render_seed(
         vm,
         nets={net.name: net for net in plan.nets},
@@ -34,3 +34,20 @@ def create_seed(
         host_key_public=public,
     )
     world.seeds.create_seed(path, files)
+
+
+def create_host_key(vm: VMPlan, *, layout: PrefixLayout, world: World) -> tuple[str, str]:
+    """Make a host key for *vm* and pin it: its private text in OpenSSH's format, its public line.
+
+    An earlier one, which no guest has, is pinned no more.
+    """
+    private, public = world.keys.generate_host_key(f"{vm.name}-host-key")
+    world.keys.pin_host_key(layout.known_hosts, vm.name, public)
+    return private, public
+
+
+def read_public_keys(vm: VMPlan, layout: PrefixLayout) -> tuple[str, ...]:
+    """Return the keys that the machine of *vm* tells its guest; most learn them otherwise."""
+    if vm.bootstrap is not Bootstrap.CREDENTIALS:
+        return ()
+    return (layout.public_key.read_text(encoding="utf-8").strip(),)

@@ -17,6 +17,7 @@ from lago_sdk.ports import HostKind
 from lago_sdk.render.domain import render_domain
 from lago_sdk.service.guests.reach import answers_ssh, boot_timeout, wait_for_ssh
 from lago_sdk.service.making.features import check_features
+from lago_sdk.service.making.seeds import read_public_keys
 from lago_sdk.service.observing.remote import get_provider
 from lago_sdk.service.observing.states import describe_state, find_remedy, is_standing
 from lago_sdk.service.observing.status import observe
@@ -193,6 +194,7 @@ class Starter:
                 root=str(self._layout.path),
                 prefix_uuid=self._plan.uuid,
                 display_password=provide_password(vm, self._layout, self._world.files),
+                public_keys=read_public_keys(vm, self._layout),
             )
             # A definition that was there before us, and what libvirt keeps with it, stays.
             undo = hypervisor.end_domain if is_known else hypervisor.remove_domain

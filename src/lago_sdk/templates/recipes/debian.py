@@ -310,6 +310,8 @@ def _metadata(spec: RecipeSpec, files: Path) -> dict[str, object]:
         "arch": "x86_64",
         "ssh-user": "root",
         "root-partition": "/dev/vda1",
+        "root-filesystem": "ext4",
+        "systemd": _read_major(installed.get("systemd", "")),
         "firmware": "bios",
         "min-memory": _MIN_MEMORY,
         "cloud-init": "cloud-init" in installed,
@@ -318,6 +320,12 @@ def _metadata(spec: RecipeSpec, files: Path) -> dict[str, object]:
         "packages": installed,
     }
     return facts | dict(spec.metadata)
+
+
+def _read_major(version: str) -> int | bool:
+    """Return the first number of a version; ``False`` where there is none."""
+    match = re.match(r"\d+", version)
+    return int(match[0]) if match else False
 
 
 def _read_packages(status: Path) -> Mapping[str, str]:

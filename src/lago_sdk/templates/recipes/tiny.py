@@ -2,7 +2,8 @@
 
 Debian's cloud kernel, busybox and dropbear, unpacked and not installed; GRUB boots it from a
 PC's BIOS. It reads a NoCloud seed as cloud-init does, as far as a lab needs it: host name, keys,
-host key, passwords, network, files and commands. Nothing here needs root, a loop device or a
+host key, passwords, network, files and commands. Without a seed it takes its network from
+netplan's files, and the host key that OpenSSH would. Nothing here needs root, a loop device or a
 mount, and the same package versions give the same bytes. A recipe file may add packages, which
 are unpacked with all they need, and files.
 """
@@ -125,6 +126,7 @@ _SCRIPTS = {
 _DIRECTORIES = (
     "dev",
     "etc/dropbear",
+    "etc/netplan",
     "home",
     "mnt",
     "proc",
@@ -226,6 +228,10 @@ def _metadata(packages: Sequence[Package], spec: RecipeSpec) -> dict[str, object
         "arch": "x86_64",
         "ssh-user": "root",
         "root-partition": "/dev/vda1",
+        "root-filesystem": "ext4",
+        "cloud-init": False,
+        "nocloud": True,
+        "systemd": False,
         "firmware": "bios",
         "min-memory": _MIN_MEMORY,
         "packages": {package.name: package.version for package in packages},
