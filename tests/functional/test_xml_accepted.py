@@ -137,6 +137,7 @@ def test_qemu_starts_with_the_devices(key, tmp_path, connection, hypervisor, net
         root=str(tmp_path),
         prefix_uuid=PREFIX_UUID,
         display_password="secret78",
+        public_keys=["ssh-ed25519 AAAA lago"],
     )
     xml = xml.replace("/srv/", f"{tmp_path}/")
     create_images(xml)

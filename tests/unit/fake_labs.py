@@ -1,11 +1,18 @@
 """Prefixes on fakes, for tests of services and handles."""
 
+from lago_sdk.service.journal import Journal
+from lago_sdk.service.layout import PrefixLayout
+from lago_sdk.service.making.create import create_prefix
+from lago_sdk.service.store import PrefixRecord, PrefixStore
 from lago_sdk.spec.prefix import PrefixSpec
 from lago_sdk.state import VMState
-from lago_sdk.testing import make_prefix, make_world
+from lago_sdk.testing import FakeFiles, make_prefix, make_world
 
 DISK = {"type": "template", "name": "root", "dev": "vda", "template_name": "tiny"}
 LAN = {"type": "nat", "management": True, "dhcp": {"start": 100, "end": 254}}
+
+
+RECORD = PrefixRecord(host="private", run_dir="/run/x")
 
 
 def vm(*nets, **changes):
@@ -56,3 +63,32 @@ def domain(prefix, name):
 def network(prefix, name):
     """Name of the libvirt network of the net *name*."""
     return prefix.plan.get_net(name).network
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Creation:
+    """A prefix whose creation can be tried again and again."""
+
+    def __init__(self, path, spec):
+        path.mkdir()
+        self.spec = checked(spec)
+        self.layout = PrefixLayout(path)
+        self.store = PrefixStore(self.layout, FakeFiles())
+        self.uuid = self.store.create(RECORD, self.spec)
+
+    def run(self, world):
+        return create_prefix(
+            self.spec,
+            uuid=self.uuid,
+            layout=self.layout,
+            world=world,
+            journal=Journal(self.layout.journal),
+            save_plan=self.store.save_plan,
+            stored_plan=self.store.find_plan(),
+        )
+
+    def images(self):
+        return {path.name for path in self.layout.images.iterdir()}

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lago_sdk.adapters import files
+from lago_sdk.adapters.process import run
 from lago_sdk.adapters.ssh.host_keys import parse_public_line, pin_host_key
-from lago_sdk.errors import SSHError
+from lago_sdk.errors import SSHError, ToolError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "create_key_pair",
     "generate_host_key",
+    "hash_password",
     "pin_host_key",
     "public_key_path",
     "read_public_key",
@@ -49,6 +51,21 @@ def create_key_pair(path: Path, comment: str) -> str:
     files.write_atomic(public_key_path(path), f"{public}\n")
     files.write_atomic(path, private, mode=0o600)
     return public
+
+
+def hash_password(password: str) -> str:
+    """Return *password* as ``/etc/shadow`` holds it: SHA-512, as crypt(5) writes it.
+
+    Raises:
+        MissingToolError: openssl is not installed.
+        ToolError: It cannot be hashed: it has a line end.
+    """
+    # Python's own crypt module goes away with 3.13. The password is in no command line.
+    argv = ["openssl", "passwd", "-6", "-stdin"]
+    told = run(argv, input=f"{password}\n".encode()).out.splitlines()
+    if len(told) != 1:
+        raise ToolError(argv, 1, "a password with a line end cannot be set")
+    return told[0]
 
 
 def generate_host_key(comment: str) -> tuple[str, str]:

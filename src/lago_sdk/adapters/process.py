@@ -31,6 +31,7 @@ _PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "newgidmap": "uidmap",
     "newuidmap": "uidmap",
+    "openssl": "openssl",
     "qemu-img": "qemu-utils",
     "qemu-storage-daemon": "qemu-utils",
     "qemu-system-x86_64": "qemu-system-x86",

@@ -125,17 +125,15 @@ def has_guest(disks: Sequence[DiskPlan]) -> bool:
 
 
 def check_bootstrap(
-    vm: VMSpec, disks: Sequence[DiskPlan], images: Mapping[str, Image]
+    vm: VMSpec, road: Bootstrap, disks: Sequence[DiskPlan], images: Mapping[str, Image]
 ) -> Iterator[Problem]:
-    """Yield why the guest of *vm* cannot be prepared as the init file wants."""
-    road, facts = vm.bootstrap, find_facts(disks, images)
+    """Yield why the guest of *vm* cannot be prepared in the way *road*."""
+    facts = find_facts(disks, images)
     found: tuple[str, str] | None = None
     if is_remote(vm):
         return
     if road in WRITERS:
-        found = _check_disk(road, disks) or (
-            _check_root(facts) if road is Bootstrap.INJECT else None
-        )
+        found = _check_disk(road, disks) or _check_root(road, facts)
     elif road is Bootstrap.CREDENTIALS:
         found = _check_systemd(facts) or _check_secrets(vm)
     if found is not None:
@@ -159,9 +157,9 @@ def _check_disk(road: Bootstrap, disks: Sequence[DiskPlan]) -> tuple[str, str] |
     return None
 
 
-def _check_root(facts: Mapping[str, object]) -> tuple[str, str] | None:
+def _check_root(road: Bootstrap, facts: Mapping[str, object]) -> tuple[str, str] | None:
     root = find_root(facts)
-    if root is None or root in EXT:
+    if road is Bootstrap.GUESTFS or root is None or root in EXT:
         return None
     message = f"the root file system of its image is {root}, and only ext4 is written to"
     return message, "use 'bootstrap: guestfs'"

@@ -100,7 +100,7 @@ def _plan_vms(
     for vm in vms:
         disks = plan_disks(vm, images, stems)
         choice = choose_bootstrap(vm, disks, images)
-        problems += check_bootstrap(vm, disks, images)
+        problems += check_bootstrap(vm, choice.road, disks, images)
         net = management.get(vm.name)
         plans.append(
             VMPlan(

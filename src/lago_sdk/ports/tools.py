@@ -85,6 +85,9 @@ class KeyTool(Protocol):
     def generate_host_key(self, comment: str) -> tuple[str, str]:
         """Return a new Ed25519 host key: private text in OpenSSH's format, public line."""
 
+    def hash_password(self, password: str) -> str:
+        """Return *password* as ``/etc/shadow`` holds it: SHA-512, as crypt(5) writes it."""
+
     def pin_host_key(self, path: Path, alias: str, public_line: str) -> None:
         """Record the host key of *alias* in the ``known_hosts`` file *path*."""
 

@@ -120,9 +120,10 @@ def _cloud_config(
     }
     if vm.ssh_user != "root":
         config["users"] = ["default", _user(vm.ssh_user, keys)]
-    passwords = _passwords(vm)
+    passwords = list_passwords(vm)
     if passwords:
-        config["chpasswd"] = {"expire": False, "list": passwords}
+        lines = [f"{user}:{password}" for user, password in passwords.items()]
+        config["chpasswd"] = {"expire": False, "list": lines}
     if vm.spec.ssh_password:
         config["ssh_pwauth"] = True
     return config
@@ -138,14 +139,14 @@ def _user(name: str, keys: list[str]) -> dict[str, object]:
     }
 
 
-def _passwords(vm: VMPlan) -> list[str]:
-    """Return what ``chpasswd`` shall set: the init file's passwords, and no others."""
+def list_passwords(vm: VMPlan) -> dict[str, str]:
+    """Return the passwords that somebody asked for, by users; there are no others."""
     passwords = {}
     if vm.spec.ssh_password:
         passwords[vm.ssh_user] = vm.spec.ssh_password
     if vm.spec.root_password:
         passwords["root"] = vm.spec.root_password
-    return [f"{user}:{password}" for user, password in passwords.items()]
+    return passwords
 
 
 def network_config(vm: VMPlan, nets: Mapping[str, NetPlan]) -> dict[str, object]:

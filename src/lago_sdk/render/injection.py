@@ -2,8 +2,9 @@
 
 Lago's rules, which were virt-sysprep's: host name, root's key, the name of the iSCSI initiator,
 the nics by their MACs, no waiting boot loader, no units that wait for a crash or for mail, and
-labels anew where SELinux has them. No password is set. Besides, a guest gets the host key that is
-pinned for it and a machine id of its own, and cloud-init, which would undo it, is switched off.
+labels anew where SELinux has them. Only passwords that somebody asked for are set. Besides, a
+guest gets the host key that is pinned for it and a machine id of its own, and cloud-init, which
+would undo it, is switched off.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ _HOSTS = "/etc/hosts"
 _MACHINE_ID = "/etc/machine-id"
 _SELINUX = "/etc/selinux/config"
 _PASSWD = "/etc/passwd"  # noqa: S105 - a path
+_SHADOW = "/etc/shadow"
+_SSHD = "/etc/ssh/sshd_config"
+_SSHD_PARTS = "/etc/ssh/sshd_config.d"
 _CLOUD = "/etc/cloud"
 _GRUB = "/etc/default/grub"
 _GRUB_MENUS = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg")
@@ -33,9 +37,9 @@ _WANTS = "/etc/systemd/system/multi-user.target.wants"
 _UNITS = tuple(f"{_WANTS}/{name}.service" for name in ("kdump", "postfix"))
 """What Lago took out of Enterprise Linux 7 and Fedora: they take time at every boot."""
 
-READ = (_HOSTS, _SELINUX, _PASSWD, _GRUB, *_GRUB_MENUS)
+READ = (_HOSTS, _SELINUX, _PASSWD, _SHADOW, _SSHD, _GRUB, *_GRUB_MENUS)
 """Files of a guest whose content decides; see `Guest.texts`."""
-LOOKED_FOR = (_MACHINE_ID, _CLOUD, *_UNITS, *STYLE_SIGNS)
+LOOKED_FOR = (_MACHINE_ID, _CLOUD, _SSHD_PARTS, *_UNITS, *STYLE_SIGNS)
 """Paths of a guest that decide; see `Guest.there`."""
 
 
@@ -106,6 +110,7 @@ def render_injection(
     guest: Guest,
     users: Sequence[User],
     public_keys: Sequence[str],
+    passwords: Mapping[str, str],
     host_key_private: str,
     host_key_public: str,
 ) -> Injection | None:
@@ -119,6 +124,7 @@ def render_injection(
         guest: What is on the disk.
         users: Who shall be able to log in.
         public_keys: With these keys: lines of ``authorized_keys``.
+        passwords: Hashes of passwords to set, as crypt(5) has them, by users.
         host_key_private: Its Ed25519 host key in OpenSSH's format.
         host_key_public: The public half: a line of ``ssh_host_ed25519_key.pub``.
     """
@@ -139,6 +145,7 @@ def render_injection(
         text = _add_lines(guest.keys.get(path, ""), public_keys)
         files[path] = GuestFile(text=text, mode=0o600, owner=user)
     files |= dict(_edit(guest, vm))
+    files |= dict(_set_passwords(guest, vm, passwords))
     configured, links = render_network(vm, nets, style, guest.there) if style else ({}, {})
     mode = 0o600 if style in {NetworkStyle.KEYFILE, NetworkStyle.NETPLAN} else None
     files |= {path: GuestFile(text=text, mode=mode) for path, text in configured.items()}
@@ -168,6 +175,29 @@ def _edit(guest: Guest, vm: VMPlan) -> Iterator[tuple[str, GuestFile]]:
     found = re.sub(r"^(GRUB_TIMEOUT=)[\"']?[1-9]\d*[\"']?", r"\g<1>0", text, flags=re.M)
     if found != text:
         yield _GRUB, GuestFile(text=found)
+
+
+def _set_passwords(
+    guest: Guest, vm: VMPlan, passwords: Mapping[str, str]
+) -> Iterator[tuple[str, GuestFile]]:
+    """Yield the shadow file with passwords in it, and what lets users log in by them."""
+    if not passwords:
+        return
+    rows = [line.split(":") for line in guest.texts.get(_SHADOW, "").splitlines()]
+    for row in rows:
+        if row[0] in passwords and len(row) > 1:
+            row[1] = passwords[row[0]]
+    yield _SHADOW, GuestFile(text="".join(":".join(row) + "\n" for row in rows))
+    if vm.spec.ssh_password is None:
+        return
+    wanted = "PasswordAuthentication yes\n"
+    if vm.ssh_user == "root":
+        wanted += "PermitRootLogin yes\n"
+    # The first value that sshd finds is the one that counts.
+    if _SSHD_PARTS in guest.there:
+        yield f"{_SSHD_PARTS}/00-lago.conf", GuestFile(text=wanted)
+    else:
+        yield _SSHD, GuestFile(text=wanted + guest.texts.get(_SSHD, ""))
 
 
 def _add_host(hosts: str, vm: VMPlan) -> str:

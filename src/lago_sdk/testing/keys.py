@@ -45,6 +45,10 @@ class FakeKeys:
         blob = b"".join(len(part).to_bytes(4, "big") + part for part in (kind, secret))
         return f"fake private key {number}\n", f"ssh-ed25519 {_encode(blob)} {comment}".rstrip()
 
+    def hash_password(self, password: str) -> str:
+        """See `KeyTool.hash_password`; not a hash, but one can see of what."""
+        return f"$6$fake${password}"
+
     def pin_host_key(self, path: Path, alias: str, public_line: str) -> None:
         """See `KeyTool.pin_host_key`."""
         kind, blob, *_comment = public_line.split(" ", 2)

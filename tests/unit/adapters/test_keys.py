@@ -7,7 +7,8 @@ import pytest
 from ssh_servers import get_program
 
 from lago_sdk.adapters import keys
-from lago_sdk.errors import LagoError, SSHError
+from lago_sdk.adapters.process import run
+from lago_sdk.errors import LagoError, SSHError, ToolError
 from lago_sdk.ports import KeyTool  # noqa: TC001
 
 
@@ -77,3 +78,17 @@ def test_a_comment_is_one_line():
 
 def test_host_keys_differ():
     assert keys.generate_host_key("a")[1] != keys.generate_host_key("a")[1]
+
+
+def test_a_password_is_hashed_as_guests_do():
+    first, second = (keys.hash_password("se'cret $x") for _ in range(2))
+    assert first.startswith("$6$")
+    assert first != second
+    salt = first.split("$")[2]
+    again = run(["openssl", "passwd", "-6", "-salt", salt, "se'cret $x"]).out.strip()
+    assert again == first
+
+
+def test_a_password_of_two_lines_is_refused():
+    with pytest.raises(ToolError, match="line end"):
+        keys.hash_password("a\nb")

@@ -11,9 +11,9 @@ import pytest
 
 from lago_sdk.adapters.offline import Guestfs, LocalDisks, export
 from lago_sdk.adapters.offline.areas import find_number
-from lago_sdk.adapters.process import get_tool, run
-from lago_sdk.errors import ImageError
-from lago_sdk.ports import EntryKind, OfflineDirectory, OfflineFile, OfflineLink
+from lago_sdk.adapters.process import find_tool, get_tool, run
+from lago_sdk.errors import ImageError, MissingToolError
+from lago_sdk.ports import EntryKind, OfflineChange, OfflineDirectory, OfflineFile, OfflineLink
 from lago_sdk.spec.disk import DiskFormat
 
 MIB = 1 << 20
@@ -315,3 +315,79 @@ class TestRefusing:
 )  # fmt: skip
 def test_partitions_are_named_as_guests_name_them(name, number):
     assert find_number(name) == number
+
+
+class TestLook:
+    def test_ext4_is_looked_into(self, disks, image):
+        with disks.look(image, DiskFormat.QCOW2) as look:
+            assert look.kind == "ext4"
+            assert look.fs.read_file("/etc/hostname") == b"old\n"
+            with pytest.raises(ImageError, match="read only"):
+                look.fs.remove("/etc")
+
+    @pytest.mark.parametrize(
+        ("offset", "magic", "kind"),
+        [
+            (0, b"XFSB", "xfs"),
+            (512, b"LABELONE", "LVM"),
+            (0, b"LUKS\xba\xbe", "an encrypted volume"),
+            (0, b"nothing", None),
+        ],
+    )
+    def test_others_are_told_by_their_first_bytes(self, disks, tmp_path, offset, magic, kind):
+        path = tmp_path / "disk.raw"
+        with path.open("wb") as file:
+            file.truncate(8 * MIB)
+            file.seek(offset)
+            file.write(magic)
+        with disks.look(path, DiskFormat.RAW) as look:
+            assert (look.kind, look.fs) == (kind, None)
+        there = "no root file system was found" if kind is None else f"the root is on {kind}"
+        opened = disks.open(path, DiskFormat.RAW, read_only=False, may_boot=False)
+        with pytest.raises(ImageError, match=f"only ext4 .* and {there}") as caught, opened:
+            pass
+        assert "guestfs" in caught.value.hint
+
+    def test_without_fuse_it_is_said(self, disks, image, monkeypatch):
+        monkeypatch.setattr("lago_sdk.adapters.offline.disks.export_image", refuse_export)
+        with pytest.raises(ImageError, match="/dev/fuse"), disks.look(image, DiskFormat.QCOW2):
+            pass
+        opened = disks.open(image, DiskFormat.QCOW2, read_only=False, may_boot=False)
+        with pytest.raises(ImageError, match="/dev/fuse") as caught, opened:
+            pass
+        assert caught.value.hint
+
+
+@pytest.mark.parametrize("state", [0x0000, 0x0003])
+def test_a_file_system_that_is_not_clean_is_not_written_to(disks, raw, tmp_path, state):
+    path = tmp_path / "disk.raw"
+    shutil.copyfile(raw, path)
+    with path.open("r+b") as file:
+        file.seek(16 * MIB + 1024 + 0x3A)
+        file.write(state.to_bytes(2, "little"))
+    before = path.read_bytes()
+    opened = open_disk(disks, path, read_only=False, root_partition="/dev/vda2")
+    with pytest.raises(ImageError, match="not unmounted, or is damaged") as caught, opened as fs:
+        fs.write_files({"/x": OfflineFile(data=b"")})
+    assert "e2fsck" in caught.value.hint
+    assert path.read_bytes() == before
+
+
+def test_what_is_written_never_lies_elsewhere(disks, image, tmp_path):
+    with open_disk(disks, image, read_only=False) as fs:
+        fs.write_files({"/secret": OfflineFile(data=b"key")})
+        (scratch,) = tmp_path.glob(".lago-disk-*")
+        assert scratch.stat().st_mode & 0o777 == 0o700
+    assert list(tmp_path.iterdir()) == [image]
+
+
+def test_without_libguestfs_its_package_is_told(image, monkeypatch):
+    def find(name):
+        return None if name == "guestfish" else find_tool(name)
+
+    monkeypatch.setattr("lago_sdk.adapters.process.find_tool", find)
+    change = OfflineChange(path=image, image_format=DiskFormat.QCOW2, apply=lambda _fs: None)
+    disks = LocalDisks(Guestfs({}, has_kvm=False))
+    with pytest.raises(MissingToolError) as caught:
+        disks.change_all([change])
+    assert "libguestfs-tools" in caught.value.hint

@@ -149,7 +149,7 @@ def nic_plan(index=0, net="lan", **spec):
 ROOT_DISK = disk_plan()
 
 
-def vm_plan(*, disks=(ROOT_DISK,), nics=(), seed=None, **spec):
+def vm_plan(*, disks=(ROOT_DISK,), nics=(), seed=None, road=Bootstrap.NONE, **spec):
     """A VM with one disk; *spec* are fields of its spec."""
     return VMPlan(
         spec=VMSpec(name="web", **({"memory": 512, "vcpu": 1} | spec)),
@@ -159,7 +159,7 @@ def vm_plan(*, disks=(ROOT_DISK,), nics=(), seed=None, **spec):
         nics=nics,
         disks=disks,
         management="lan" if nics else "",
-        bootstrap=Bootstrap.SEED if seed else Bootstrap.NONE,
+        bootstrap=Bootstrap.SEED if seed else road,
         seed=seed,
         console_log="logs/console-web.log",
         hostname="web",
@@ -190,6 +190,7 @@ VMS = {
     "bare": (vm_plan(disks=()), TCG),
     "usual": (vm_plan(nics=(nic_plan(),), seed="images/web-seed.iso", vcpu=2), TCG),
     "kvm": (vm_plan(nics=(nic_plan(),), seed="images/web-seed.iso", vcpu=4, memory=2047), KVM),
+    "credentials": (vm_plan(nics=(nic_plan(),), road=Bootstrap.CREDENTIALS), TCG),
     "cpu-model": (vm_plan(cpu_model="Westmere", vcpu=2), TCG),
     "cpu-model-nested": (vm_plan(cpu_model="Westmere"), KVM),
     "cpu-custom": (vm_plan(cpu_custom=CUSTOM_CPU, vcpu=3), TCG),

@@ -24,6 +24,7 @@ def render_all():
                 root=ROOT,
                 prefix_uuid=PREFIX_UUID,
                 display_password="secret78",
+                public_keys=["ssh-ed25519 AAAA lago"],
             ),
         )
     for key, net in NETS.items():

@@ -8,6 +8,7 @@ from lago_sdk.errors import ImageError
 from lago_sdk.events import stage
 from lago_sdk.plan.planner import find_fact
 from lago_sdk.ports import EntryKind, OfflineChange, OfflineDirectory, OfflineFile, OfflineLink
+from lago_sdk.render.cloud_init import list_passwords
 from lago_sdk.render.injection import (
     LOOKED_FOR,
     READ,
@@ -84,6 +85,9 @@ def _prepare(
     private, public = create_host_key(vm, layout=layout, world=world)
     public_key = layout.public_key.read_text(encoding="utf-8")
     disk = vm.disks[0]
+    passwords = {
+        user: world.keys.hash_password(password) for user, password in list_passwords(vm).items()
+    }
 
     def write(fs: OfflineFS) -> None:
         users = _find_users(vm, fs)
@@ -93,6 +97,7 @@ def _prepare(
             guest=_look(fs, users),
             users=users,
             public_keys=[public_key],
+            passwords=passwords,
             host_key_private=private,
             host_key_public=public,
         )

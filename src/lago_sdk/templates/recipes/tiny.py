@@ -127,6 +127,7 @@ _DIRECTORIES = (
     "dev",
     "etc/dropbear",
     "etc/netplan",
+    "etc/ssh/sshd_config.d",
     "home",
     "mnt",
     "proc",

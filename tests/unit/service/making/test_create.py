@@ -4,47 +4,13 @@ from threading import Barrier
 
 import attrs
 import pytest
-from fake_labs import checked, lab_spec, make_lab, vm
+from fake_labs import Creation, Killed, checked, lab_spec, make_lab, vm
 
 from lago_sdk.errors import HostError, ImageError, PrefixExistsError, VMError
 from lago_sdk.events import StageStarted
 from lago_sdk.ports import Feature, HostKind
 from lago_sdk.service.journal import Journal
-from lago_sdk.service.layout import PrefixLayout
-from lago_sdk.service.making.create import create_prefix
-from lago_sdk.service.store import PrefixRecord, PrefixStore
 from lago_sdk.testing import FakeFiles, FakeHost, FakeImages, FakeKeys, FakeSeeds, make_world
-
-RECORD = PrefixRecord(host="private", run_dir="/run/x")
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-class Creation:
-    """A prefix whose creation can be tried again and again."""
-
-    def __init__(self, path, spec):
-        path.mkdir()
-        self.spec = checked(spec)
-        self.layout = PrefixLayout(path)
-        self.store = PrefixStore(self.layout, FakeFiles())
-        self.uuid = self.store.create(RECORD, self.spec)
-
-    def run(self, world):
-        return create_prefix(
-            self.spec,
-            uuid=self.uuid,
-            layout=self.layout,
-            world=world,
-            journal=Journal(self.layout.journal),
-            save_plan=self.store.save_plan,
-            stored_plan=self.store.find_plan(),
-        )
-
-    def images(self):
-        return {path.name for path in self.layout.images.iterdir()}
 
 
 @pytest.fixture
