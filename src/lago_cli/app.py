@@ -69,6 +69,7 @@ _FAMILIES = {
         "detach-nic": "Take a nic out of a VM, also while it runs.",
         "link": "Pull the cable of a nic, or plug it in.",
         "set-vcpus": "Give a VM more or fewer virtual CPUs, also while it runs.",
+        "set-memory": "Give a VM more or less memory, also while it runs.",
     },
     "wait": {"wait": "Wait until something of a VM has happened."},
     "check": {

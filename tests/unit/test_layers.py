@@ -86,7 +86,7 @@ HOMES = {
     "paramiko": ("lago_sdk/adapters/ssh/",),
     "ruamel": ("lago_sdk/codec/",),
     "cattrs": ("lago_sdk/codec/",),
-    "cryptography": ("lago_sdk/adapters/keys.py",),
+    "cryptography": ("lago_sdk/adapters/keys.py", "lago_sdk/adapters/ssh/"),
     "pycdlib": ("lago_sdk/adapters/seed_iso.py",),
     "httpx": ("lago_sdk/adapters/http.py",),
     "filelock": ("lago_sdk/adapters/", "lago_sdk/templates/store.py"),

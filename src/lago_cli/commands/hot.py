@@ -1,4 +1,4 @@
-"""Verbs that change a VM while it runs: its disks, nics, cables and processors."""
+"""Verbs that change a VM while it runs: its disks, nics, cables, processors, memory."""
 
 import enum
 from pathlib import Path
@@ -8,10 +8,12 @@ import typer
 
 from lago_cli.commands.shell import find_vm
 from lago_cli.session import Session
+from lago_cli.units import parse_size
 from lago_cli.verbs import new_family, verb
 
 app = new_family()
 
+_MEBIBYTE = 1 << 20
 _VM = Annotated[str, typer.Argument(metavar="VM", help="The VM.")]
 
 
@@ -149,6 +151,24 @@ def set_vcpus(
     """Give a VM more or fewer virtual CPUs, also while it runs."""
     find_vm(session.open_prefix(), vm).set_vcpus(count)
     session.say(f"{vm} has {count} virtual CPUs")
+
+
+@verb(app, "lagoctl set-memory web 512", "lagoctl set-memory web 2GiB")
+def set_memory(
+    session: Session,
+    vm: _VM,
+    size: Annotated[
+        str, typer.Argument(metavar="SIZE", help="Up to max-memory of the VM; a number is MiB.")
+    ],
+    *,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long the guest may take.")
+    ] = 30.0,
+) -> None:
+    """Give a VM more or less memory, also while it runs."""
+    mebibytes = int(size) if size.isdecimal() else parse_size(size) // _MEBIBYTE
+    find_vm(session.open_prefix(), vm).set_memory(mebibytes, timeout=timeout)
+    session.say(f"{vm} has {mebibytes} MiB of memory")
 
 
 def _parse_index(nic: str) -> int:

@@ -126,4 +126,8 @@ def _size(size: int) -> int | str:
     return size
 
 
-_SPECIAL: dict[str, Callable[[Any], Any]] = {"memory": _memory, "size": _size}
+_SPECIAL: dict[str, Callable[[Any], Any]] = {
+    "memory": _memory,
+    "max_memory": _memory,
+    "size": _size,
+}

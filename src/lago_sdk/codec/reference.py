@@ -87,7 +87,7 @@ _WORDS: dict[Any, str] = {
     ShareSpec: "[share](#shares)",
     DhcpRange: "[range](#dhcp), boolean",
 }
-_SPECIAL = {"memory": "size", "size": "size"}
+_SPECIAL = {"memory": "size", "max_memory": "size", "size": "size"}
 
 
 def render_reference() -> str:

@@ -204,6 +204,7 @@ _SIMPLE: dict[Any, Schema] = {
 }
 _SPECIAL: dict[str, Schema] = {
     "memory": _SIZE,
+    "max_memory": _SIZE,
     "size": _SIZE,
     "bootstrap": {"enum": [*(member.value for member in Bootstrap), True, False]},
     "dhcp": {"anyOf": [_ref(_DHCP), _BOOLEAN]},

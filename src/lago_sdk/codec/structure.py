@@ -373,6 +373,7 @@ _SCALARS: dict[Any, Callable[[object], object]] = {
 }
 _SPECIAL: dict[str, Converter] = {
     "memory": _lift(scalars.to_memory),
+    "max_memory": _lift(scalars.to_memory),
     "size": _lift(scalars.to_size),
     "bootstrap": _bootstrap,
     "dhcp": _dhcp,

@@ -50,3 +50,13 @@ class Devices(Protocol):
         Raises:
             HypervisorError: It is off, has fewer places, or a processor cannot be taken out.
         """
+
+    def set_memory(self, domain: str, size: int) -> None:
+        """Ask the guest of a domain that runs to do with *size* MiB; returns at once.
+
+        Raises:
+            HypervisorError: It is off, has no balloon, or has less memory.
+        """
+
+    def get_memory(self, domain: str) -> int:
+        """Return the MiB that the guest of a domain that runs has at present."""

@@ -36,13 +36,6 @@ class Domains(Protocol):
     def create_domain(self, xml: str) -> None:
         """Define a persistent domain (or redefine the one of that name) and start it."""
 
-    def start_domain(self, name: str) -> None:
-        """Start a domain that is off, as it is defined; nothing happens when it is on.
-
-        Raises:
-            HypervisorError: It is not defined, or cannot be started.
-        """
-
     def end_domain(self, name: str) -> None:
         """Power it off at once; nothing happens when it is off or absent."""
 

@@ -47,6 +47,11 @@ def count_vcpu_places(vm: VMPlan) -> int:
     return vm.spec.max_vcpu or vm.spec.vcpu
 
 
+def get_most_memory(vm: VMPlan) -> int:
+    """Return the MiB that *vm* can be given while it runs: with so many it boots."""
+    return vm.spec.max_memory or vm.spec.memory
+
+
 def numa_cell_sizes(vcpu: int) -> tuple[int, ...]:
     """Return how many virtual CPUs each NUMA cell of a guest has."""
     if vcpu == 4:
@@ -67,7 +72,7 @@ def _add_topology(cpu: ET.Element, vcpu: int) -> None:
 def _add_numa(cpu: ET.Element, vm: VMPlan) -> None:
     """Spread CPUs and memory evenly; libvirt wants whole MiB in each cell."""
     sizes = numa_cell_sizes(count_vcpu_places(vm))
-    share, rest = divmod(vm.spec.memory, len(sizes))
+    share, rest = divmod(get_most_memory(vm), len(sizes))
     numa = add(cpu, "numa")
     first = 0
     for index, size in enumerate(sizes):

@@ -105,10 +105,14 @@ def add_graphics(devices: ET.Element, vm: VMPlan, password: str | None) -> None:
 
 
 def add_small_devices(devices: ET.Element) -> None:
-    """Add entropy, and say no to what libvirt would add by itself."""
+    """Add entropy, a balloon that takes memory, and a port on which a guest says that it panicked.
+
+    A guest that needs its memory back gets it rather than to lose a program to the lack of it.
+    """
     rng = add(devices, "rng", {"model": "virtio"})
     add(rng, "backend", {"model": "random"}, text="/dev/urandom")
-    add(devices, "memballoon", {"model": "none"})
+    add(devices, "memballoon", {"model": "virtio", "autodeflate": "on"})
+    add(devices, "panic", {"model": "isa"})
 
 
 def add_tpm(devices: ET.Element) -> None:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 from lago_sdk.plan.facts import Accel
 from lago_sdk.render import devices as dev
-from lago_sdk.render.cpu import count_vcpu_places, render_cpu
+from lago_sdk.render.cpu import count_vcpu_places, get_most_memory, render_cpu
 from lago_sdk.render.credentials import render_credentials
 from lago_sdk.render.disks import Drive, add_drive, add_scsi_controllers, list_drives
 from lago_sdk.render.elements import add, write
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _MACHINE = "q35"
 SPARE_SLOTS = 4
 """Disks and nics that a VM with PCI Express takes while it runs."""
-_SMALL_DEVICES = 2
-"""The channels to agent and console, and the source of entropy."""
+_SMALL_DEVICES = 3
+"""The channels to agent and console, the source of entropy, and the balloon."""
 _BOOT = (BootDevice.DISK, BootDevice.CDROM)
 """Without a wish: an empty disk lets an installer's medium boot."""
 
@@ -62,7 +62,7 @@ def render_domain(
     add(domain, "name", text=vm.domain)
     add(domain, "uuid", text=vm.uuid)
     add_tag(domain, Tag(prefix_uuid=prefix_uuid, name=vm.name, path=root))
-    add(domain, "memory", {"unit": "MiB"}, text=str(vm.spec.memory))
+    _add_memory(domain, vm)
     if vm.spec.shares:
         _add_shared_memory(domain)
     _add_vcpu(domain, vm)
@@ -75,6 +75,13 @@ def render_domain(
     if vm.spec.xml is not None:
         merge_extra(domain, vm.spec.xml, vm=vm.name)
     return write(domain)
+
+
+def _add_memory(domain: ET.Element, vm: VMPlan) -> None:
+    most = get_most_memory(vm)
+    add(domain, "memory", {"unit": "MiB"}, text=str(most))
+    if most > vm.spec.memory:
+        add(domain, "currentMemory", {"unit": "MiB"}, text=str(vm.spec.memory))
 
 
 def _add_vcpu(domain: ET.Element, vm: VMPlan) -> None:

@@ -106,6 +106,16 @@ class VMSpec:
             lago="Lago gave 16 GiB where nothing was said; few test hosts have that",
         ),
     )
+    max_memory: int | None = attrs.field(
+        default=None,
+        metadata=key(
+            "max-memory",
+            "Memory that it can be given while it runs; `memory` when absent. The guest needs a "
+            "driver for the balloon (virtio_balloon) to leave the rest alone.",
+            unit="MiB",
+            example="4GiB",
+        ),
+    )
     vcpu: int = attrs.field(default=2, metadata=key("vcpu", "Number of virtual CPUs."))
     max_vcpu: int | None = attrs.field(
         default=None,

@@ -12,7 +12,7 @@ class FakeDevices(FakePart):
     """Devices that guests let go of at once, unless they were told to hold on to them."""
 
     def hold_devices(self, name: str) -> None:
-        """Let the guest of the domain *name* not let go of any device."""
+        """Let the guest of the domain *name* not let go of any device, nor of memory."""
         with self._lock:
             self._get(name).holds_devices = True
 
@@ -69,6 +69,27 @@ class FakeDevices(FakePart):
             places = int(root.findtext("vcpu", "1"))
             if count > places:
                 raise HypervisorError(f"domain {domain!r} has places for {places} processors")
+
+    def set_memory(self, domain: str, size: int) -> None:
+        """See `Devices.set_memory`; a guest that holds its devices holds its memory as well."""
+        with self._lock:
+            self._begin("set_memory", domain)
+            record = self._get(domain)
+            root = ET.fromstring(record.xml)  # noqa: S314 - a test's own
+            most = int(root.findtext("memory", "0"))
+            if size > most:
+                raise HypervisorError(f"domain {domain!r} has {most} MiB of memory")
+            if not record.holds_devices:
+                record.memory = size
+
+    def get_memory(self, domain: str) -> int:
+        """See `Devices.get_memory`."""
+        with self._lock:
+            self._begin("get_memory", domain)
+            record = self._get(domain)
+            root = ET.fromstring(record.xml)  # noqa: S314 - a test's own
+            current = root.findtext("currentMemory", root.findtext("memory", "0"))
+            return record.memory or int(current)
 
     def _get(self, name: str) -> DomainRecord:
         record = self._domains.get(name)

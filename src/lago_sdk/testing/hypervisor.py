@@ -59,17 +59,6 @@ class FakeDomains(FakePart):
                 uuid=uuid, owner=owner, xml=xml, state=VMState.RUNNING, reason="booted"
             )
 
-    def start_domain(self, name: str) -> None:
-        """See `Hypervisor.start_domain`."""
-        with self._lock:
-            self._begin("start_domain", name)
-            domain = self._domains.get(name)
-            if domain is None:
-                raise HypervisorError(f"cannot start domain {name!r}: there is none")
-            self._fail(name, "create")
-            if not domain.state.is_active:
-                domain.state, domain.reason = VMState.RUNNING, "booted"
-
     def end_domain(self, name: str) -> None:
         """See `Hypervisor.end_domain`."""
         with self._lock:

@@ -48,6 +48,8 @@ class DomainRecord:
     has_acpi: bool = True
     reboots: int = 0
     holds_devices: bool = False
+    memory: int = 0
+    """MiB that its guest was left, by the balloon; 0 where nobody asked."""
     pulled: set[str] = attrs.field(factory=set)
     run: int = attrs.field(factory=partial(next, itertools.count(1)))
     """Number of its process; another one has begun where it differs."""

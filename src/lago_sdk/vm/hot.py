@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class VMHot(VMBase):
-    """Verbs for disks, nics, cables and processors."""
+    """Verbs for disks, nics, cables, processors and memory."""
 
     def attach_disk(self, disk: DiskSpec | Mapping[str, object]) -> DiskPlan:
         """Make a further disk and plug it in: at once where the VM runs, else at its next start.
@@ -122,6 +122,26 @@ class VMHot(VMBase):
 
         self._prefix.replan(
             "set virtual CPUs", lambda context: set_vcpus(self._plan, count, context)
+        )
+
+    def set_memory(self, size: int, *, timeout: float = 30.0) -> None:
+        """Give it so much memory: at once where it runs, and from then on.
+
+        The guest gives memory back by its driver for the balloon (virtio_balloon), and sees less
+        of it (``MemTotal``).
+
+        Args:
+            size: MiB, up to ``max-memory`` of the spec.
+            timeout: Seconds that the guest may take.
+
+        Raises:
+            VMError: It cannot have so much, or its guest did not follow in time; it has what it
+                had before then.
+        """
+        from lago_sdk.service.hot.memory import set_memory
+
+        self._prefix.replan(
+            "set memory", lambda context: set_memory(self._plan, size, context, timeout=timeout)
         )
 
     def set_link(self, index: int, *, is_up: bool) -> None:

@@ -136,14 +136,17 @@ def test_a_domain_is_suspended_and_resumed_however_often(hypervisor):
         assert state_of(hypervisor) is VMState.RUNNING
 
 
-def test_a_domain_that_is_off_is_started_as_it_is_defined(hypervisor):
+def test_a_domain_is_given_memory_and_gives_it_back(hypervisor):
     hypervisor.create_domain(domain_xml())
-    hypervisor.end_domain("0f1e2d3c-web")
-    for _again in range(2):
-        hypervisor.start_domain("0f1e2d3c-web")
-        assert state_of(hypervisor) is VMState.RUNNING
+    most = hypervisor.get_memory("0f1e2d3c-web")
+    hypervisor.set_memory("0f1e2d3c-web", most // 2)
+    assert hypervisor.get_memory("0f1e2d3c-web") == most // 2
     with pytest.raises(HypervisorError):
-        hypervisor.start_domain("nobody")
+        hypervisor.set_memory("0f1e2d3c-web", most + 1)
+    hypervisor.set_memory("0f1e2d3c-web", most)
+    hypervisor.end_domain("0f1e2d3c-web")
+    with pytest.raises(HypervisorError):
+        hypervisor.set_memory("0f1e2d3c-web", most)
 
 
 def test_a_domain_that_reboots_runs_on(hypervisor):

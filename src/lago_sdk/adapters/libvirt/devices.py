@@ -17,6 +17,9 @@ _POLL = 0.05
 _ASKS_AGAIN = 5.0
 """Seconds after which the guest is asked once more; one that boots does not hear the first."""
 
+_KIBIBYTES = 1024
+"""In a MiB; libvirt counts memory in KiB."""
+
 
 class LibvirtDevices(Part):
     """The devices of a libvirtd's domains, as a `lago_sdk.ports.Devices`."""
@@ -72,6 +75,18 @@ class LibvirtDevices(Part):
 
         with self._with_domain(domain, f"change the processors of domain {domain!r}") as found:
             found.setVcpusFlags(count, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+    def set_memory(self, domain: str, size: int) -> None:
+        """See `Devices.set_memory`."""
+        import libvirt
+
+        with self._with_domain(domain, f"change the memory of domain {domain!r}") as found:
+            found.setMemoryFlags(size * _KIBIBYTES, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+    def get_memory(self, domain: str) -> int:
+        """See `Devices.get_memory`; QEMU tells libvirt of each change."""
+        with self._with_domain(domain, f"look at the memory of domain {domain!r}") as found:
+            return int(found.info()[2]) // _KIBIBYTES
 
     def _detach(
         self, domain: str, find: Callable[[ET.Element], ET.Element | None], timeout: float

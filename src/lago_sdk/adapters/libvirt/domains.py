@@ -71,12 +71,6 @@ class LibvirtDomains(Part):
                         _undefine_domain(domain)
                 raise error
 
-    def start_domain(self, name: str) -> None:
-        """See `Domains.start_domain`."""
-        with self._with_domain(name, f"start domain {name!r}") as domain:
-            if not domain.isActive():
-                domain.create()
-
     def end_domain(self, name: str) -> None:
         """See `Hypervisor.end_domain`."""
         with self._doing(f"power off domain {name!r}") as connection, tolerated(*GONE):

@@ -23,7 +23,6 @@ from paramiko.packet import Packetizer
 if TYPE_CHECKING:
     import socket
 
-    from typing_extensions import Buffer
 
 NAME = "chacha20-poly1305@openssh.com"
 
@@ -140,11 +139,11 @@ class ChaChaPacketizer(Packetizer):
             super().send_message(data)
             self._sent = (self._sent + 1) % _SEQUENCE_NUMBERS
 
-    def write_all(self, out: Buffer) -> None:
+    def write_all(self, out: Any) -> None:
         """Send bytes: those of a packet, or of the banner."""
         is_packet, self._is_packet = self._is_packet, False
         if is_packet and self._sealer is not None:
-            out = self._sealer.take_length() + bytes(out)[_LENGTH_SIZE:]
+            out = self._sealer.take_length() + out[_LENGTH_SIZE:]
         super().write_all(out)
 
     def read_message(self) -> tuple[int, paramiko.Message]:

@@ -21,7 +21,7 @@ from lago_sdk.service.observing.states import list_active
 from lago_sdk.service.observing.status import observe
 from lago_sdk.service.parallel import Cancellation, count_boots, run_parallel
 from lago_sdk.service.power.requests import POLL, ask_over_ssh, ask_to_power_off, check_obeys
-from lago_sdk.service.power.start import keep_console_log
+from lago_sdk.service.power.start import power_on
 from lago_sdk.service.select import select_vms
 
 if TYPE_CHECKING:
@@ -123,8 +123,8 @@ class Rebooter:
             for is_active in self._watch(vm):
                 if not is_active:
                     break
-        keep_console_log(self._context.layout.path / vm.console_log)
-        hypervisor.start_domain(vm.domain)
+        # From the plan: what was plugged in while it ran is there again.
+        power_on(vm, self._context, self._context.world.host.facts())
 
     def _watch(self, vm: VMPlan, *, until: Callable[[], bool] = lambda: False) -> Iterator[bool]:
         """Look at a VM again and again, until *until* or the deadline; yield whether it is on.

@@ -187,21 +187,11 @@ class Starter:
         self._cancellation.check()
         hypervisor = self._context.hypervisor
         with stage(self._world.observe, "start", vm.name), self._journal.step("start", vm.name):
-            xml = render_domain(
-                vm,
-                nets={net.name: net for net in self._plan.nets},
-                facts=facts,
-                root=str(self._layout.path),
-                prefix_uuid=self._plan.uuid,
-                display_password=provide_password(vm, self._layout, self._world.files),
-                public_keys=read_public_keys(vm, self._layout),
-            )
             # A definition that was there before us, and what libvirt keeps with it, stays.
             undo = hypervisor.end_domain if is_known else hypervisor.remove_domain
             self._undo.append(partial(undo, vm.domain))
             self._undo.append(partial(self._guests.forget, [vm.name]))
-            keep_console_log(self._layout.path / vm.console_log)
-            hypervisor.create_domain(xml)
+            power_on(vm, self._context, facts)
 
     def _start_machine(self, vm: VMPlan) -> bool:
         """Have the provider of a machine that is elsewhere power it on, where it can."""
@@ -248,7 +238,27 @@ def _stop(vm: VMPlan, provider: VMProvider) -> None:
     provider.stop(vm)
 
 
-def keep_console_log(path: Path) -> None:
+def power_on(vm: VMPlan, context: PrefixContext, facts: HostFacts) -> None:
+    """Start the domain of *vm*, which is off, as the plan has it.
+
+    Raises:
+        HypervisorError: libvirt refuses it.
+    """
+    layout = context.layout
+    xml = render_domain(
+        vm,
+        nets={net.name: net for net in context.plan.nets},
+        facts=facts,
+        root=str(layout.path),
+        prefix_uuid=context.plan.uuid,
+        display_password=provide_password(vm, layout, context.world.files),
+        public_keys=read_public_keys(vm, layout),
+    )
+    _keep_console_log(layout.path / vm.console_log)
+    context.hypervisor.create_domain(xml)
+
+
+def _keep_console_log(path: Path) -> None:
     """Put what the last run of a VM wrote to its console aside, as ``<name>.1``."""
     with suppress(FileNotFoundError):
         path.replace(path.with_name(f"{path.name}.1"))

@@ -72,6 +72,10 @@ def _check_sizes(vm: VMSpec, path: Path, sink: Sink) -> None:
         message = f"{vm.memory // 1024} GiB of memory is a lot for one VM"
         hint = "a bare number is MiB; write '2GiB' to be sure"
         sink.warn((*path, "memory"), message, hint=hint, code="huge-size")
+    if vm.max_memory is not None and not vm.memory <= vm.max_memory <= MAX_MEMORY:
+        message = f"a VM of {vm.memory} MiB of memory cannot have {vm.max_memory} MiB at most"
+        hint = f"{vm.memory} MiB or more"
+        sink.error((*path, "max-memory"), message, hint=hint, code="bad-size")
     if not (0 if vm.ova else 1) <= vm.vcpu <= MAX_VCPU:
         message = f"a VM cannot have {vm.vcpu} virtual CPUs"
         sink.error((*path, "vcpu"), message, hint=f"1 to {MAX_VCPU}", code="bad-size")

@@ -91,7 +91,7 @@ _LOADER = "ld-linux-x86-64.so.2"
 
 _EARLY_MODULES = ("virtio_net", "isofs")
 """Loaded before the seed is read."""
-_LATE_MODULES = ("button", "evdev", "virtio_rng", "virtio_balloon")
+_LATE_MODULES = ("button", "evdev", "virtio_rng", "virtio_balloon", "pvpanic_mmio")
 """Loaded when ssh answers."""
 _MORE_MODULES = (
     "8021q",

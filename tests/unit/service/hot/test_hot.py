@@ -181,6 +181,36 @@ def test_processors(tmp_path):
     assert caught.value.hint.startswith("1 to 2")
 
 
+def test_memory(tmp_path):
+    prefix, world = make_lab(tmp_path, lab_spec(web=vm(memory=512, **{"max-memory": "1GiB"})))
+    prefix.start()
+    web = prefix.vms["web"]
+    name = prefix.plan.get_vm("web").domain
+    assert world.hypervisor.get_memory(name) == 512
+    web.set_memory(1024)
+    assert world.hypervisor.get_memory(name) == 1024
+    assert (web.spec.memory, web.spec.max_memory) == (1024, 1024)
+    for size in (0, 1025):
+        with pytest.raises(VMError, match=f"cannot have {size} MiB") as caught:
+            web.set_memory(size)
+    assert caught.value.hint.startswith("1 to 1024")
+    web.stop()
+    web.set_memory(256)
+    web.start()
+    assert world.hypervisor.get_memory(name) == 256
+
+
+def test_a_guest_that_keeps_its_memory_is_told_of(lab):
+    prefix, world = lab
+    name = prefix.plan.get_vm("web").domain
+    before = world.hypervisor.get_memory(name)
+    world.hypervisor.hold_devices(name)
+    with pytest.raises(VMError, match=f"has {before} MiB of memory after 3 s, not 32") as caught:
+        prefix.vms["web"].set_memory(32, timeout=3)
+    assert "virtio_balloon" in caught.value.hint
+    assert prefix.vms["web"].spec.memory == before
+
+
 def test_another_handle_of_the_prefix_sees_it(lab):
     prefix, _ = lab
     prefix.vms["web"].attach_disk(EMPTY)

@@ -165,12 +165,19 @@ class TestUnderEmulation:
         name = domain(prefix, "web")
         assert prefix.reboot("web") == ("web",)
         done = [method for method, of in world.hypervisor.calls if of == name]
-        assert [x for x in done if x in {"shutdown_domain", "start_domain", "end_domain"}] == [
+        assert [x for x in done if x in {"shutdown_domain", "create_domain", "end_domain"}] == [
+            "create_domain",
             "shutdown_domain",
-            "start_domain",
+            "create_domain",
         ]
         assert world.hypervisor.count("reboot_domain") == 0
         assert running(prefix) == {"web", "db"}
+
+    def test_what_was_plugged_in_is_there_again(self, lab):
+        prefix, world = lab
+        disk = prefix.vms["web"].attach_disk({"type": "empty", "name": "data", "size": "1M"})
+        prefix.reboot("web")
+        assert disk.dev in world.hypervisor.list_disk_devs(domain(prefix, "web"))
 
     def test_a_guest_may_take_its_time_and_runs_on_when_that_is_up(self, lab):
         prefix, world = lab
@@ -182,7 +189,7 @@ class TestUnderEmulation:
         off = VMState.SHUT_OFF
         world.clock.call_later(20, lambda: world.hypervisor.set_domain_state(name, off))
         assert prefix.reboot("web") == ("web",)
-        assert world.hypervisor.count("start_domain") == 1
+        assert world.hypervisor.count("create_domain") == 3
 
     def test_force_asks_nobody(self, lab):
         prefix, world = lab
