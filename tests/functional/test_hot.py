@@ -1,4 +1,4 @@
-"""Disks, nics, cables and CPUs that come and go while real guests run."""
+"""Disks, nics, cables, CPUs and memory that come and go while real guests run."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,14 @@ LEASE = (
 def lab(tmp_path_factory: pytest.TempPathFactory, host: str, tiny: str) -> Iterator[Prefix]:
     """One running VM on one of two nets, with room for a second CPU."""
     disk = {"type": "template", "name": "root", "dev": "vda", "template_name": tiny}
-    web = {"memory": 128, "vcpu": 1, "max-vcpu": 2, "nics": [{"net": "lan"}], "disks": [disk]}
+    web = {
+        "memory": 128,
+        "max-memory": 192,
+        "vcpu": 1,
+        "max-vcpu": 2,
+        "nics": [{"net": "lan"}],
+        "disks": [disk],
+    }
     dhcp = {"start": 100, "end": 200}
     nets = {"lan": {"management": True}, "back": {"type": "isolated", "dhcp": dhcp}}
     workdir = tmp_path_factory.mktemp("hot") / "workdir"
@@ -76,6 +83,25 @@ def test_a_processor_is_added(lab: Prefix) -> None:
         web.set_vcpus(3)
 
 
+def test_memory_is_taken_and_given(lab: Prefix) -> None:
+    web = lab.vms["web"]
+
+    def get_total() -> int:
+        return int(web.ssh("awk '/MemTotal/ { print $2 }' /proc/meminfo").check().out) // 1024
+
+    before = get_total()
+    web.set_memory(192)
+    assert get_total() == before + 64
+    web.set_memory(128)
+    assert get_total() == before
+    with pytest.raises(VMError, match="cannot have 193 MiB of memory"):
+        web.set_memory(193)
+    web.ssh("rmmod virtio_balloon").check()
+    with pytest.raises(VMError, match="not 100; it keeps 128"):
+        web.set_memory(100, timeout=2)
+    web.ssh("modprobe virtio_balloon").check()
+
+
 def test_what_cannot_be_is_told_and_leaves_nothing(lab: Prefix, lagoctl: Lagoctl) -> None:
     web = lab.vms["web"]
     images = sorted((lab.path / "images").iterdir())
@@ -111,6 +137,8 @@ def test_what_is_attached_is_there_after_a_restart(lab: Prefix, lagoctl: Lagoctl
     assert "attached eth1 on back" in done.stderr
     with Prefix.open_path(lab.path, config=Config.load({})) as other:
         assert [disk.name for disk in other.vms["web"].disks] == ["root", "more"]
+        other.reboot()
+        assert other.vms["web"].ssh("cat /sys/block/*/serial").out.count("more") == 1
         other.stop()
         other.start()
         assert other.vms["web"].ssh("cat /sys/block/*/serial").out.count("more") == 1

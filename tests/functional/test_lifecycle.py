@@ -199,6 +199,17 @@ def test_a_start_that_does_not_wait(lab):
 
 
 @pytest.mark.root_only
+def test_a_vm_whose_guest_panicked_has_crashed_and_starts_again(lab):
+    web = lab.vms["web"]
+    web.ssh("(sleep 0.5; echo c > /proc/sysrq-trigger) > /dev/null 2>&1 &").check()
+    assert wait_until(lambda: states(lab)["web"] is VMState.CRASHED)
+    assert states(lab)["db"] is VMState.RUNNING
+    assert "sysrq_handle_crash" in web.console_log.read_text()
+    lab.start("web")
+    web.ssh("true").check()
+
+
+@pytest.mark.root_only
 def test_a_vm_whose_qemu_is_killed_has_crashed_and_the_others_run_on(lab):
     (pid,) = find_qemus(lab, "web")
     os.kill(pid, signal.SIGKILL)

@@ -107,11 +107,11 @@ def add_graphics(devices: ET.Element, vm: VMPlan, password: str | None) -> None:
 def add_small_devices(devices: ET.Element) -> None:
     """Add entropy, a balloon that takes memory, and a port on which a guest says that it panicked.
 
-    A guest that needs its memory back gets it rather than to lose a program to the lack of it.
+    What the balloon took is gone: were it to deflate by itself, Linux would go on to count it.
     """
     rng = add(devices, "rng", {"model": "virtio"})
     add(rng, "backend", {"model": "random"}, text="/dev/urandom")
-    add(devices, "memballoon", {"model": "virtio", "autodeflate": "on"})
+    add(devices, "memballoon", {"model": "virtio"})
     add(devices, "panic", {"model": "isa"})
 
 
