@@ -75,6 +75,8 @@ _SIGNALS = {
 _KEEPALIVE_SECONDS = 10
 _NO_LINGER = struct.pack("ii", 1, 0)
 _SHORTEST_PAUSE = 0.001
+_THREAD_ENDS = 2.0
+"""Seconds that the reading thread may take to notice the end."""
 _USER_TIMEOUT_MS = 30_000
 """A guest that acknowledges nothing for so long is gone (``TCP_USER_TIMEOUT``)."""
 
@@ -166,6 +168,7 @@ class Transport(paramiko.Transport):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)  # type: ignore[union-attr]
             self.sock.shutdown(socket.SHUT_RD)  # wakes the reading thread, and says nothing
         self.close()
+        self.join(_THREAD_ENDS)  # while it reads, the kernel keeps the socket
         self.sock.close()
 
 
