@@ -90,7 +90,7 @@ HOMES = {
     "pycdlib": ("lago_sdk/adapters/seed_iso.py",),
     "httpx": ("lago_sdk/adapters/http.py",),
     "filelock": ("lago_sdk/adapters/", "lago_sdk/templates/store.py"),
-    "platformdirs": ("lago_sdk/config.py", "lago_sdk/adapters/settings.py"),
+    "platformdirs": ("lago_sdk/config/", "lago_sdk/adapters/settings.py"),
     "typer": ("lago_cli/",),
     "click": ("lago_cli/",),
     "rich": ("lago_cli/",),
@@ -108,7 +108,7 @@ LAZY_ROOMS = ("lago_sdk/adapters/libvirt/", "lago_sdk/adapters/ssh/")
 """Rooms that others import inside functions only, so that they may import at their top."""
 
 ENVIRONMENT = {
-    "lago_sdk/config.py": "reads settings",
+    "lago_sdk/config/": "reads settings",
     "lago_sdk/adapters/settings.py": "reads settings",
     "lago_sdk/connect.py": "hands the variables to those who expand paths",
     "lago_sdk/templates/debian.py": "passes it on to a program",
@@ -405,7 +405,7 @@ def test_every_package_has_an_init():
         ("lago_sdk/connect.py", "from lago_sdk.adapters.ssh import transport", "slow libraries"),
         ("lago_sdk/connect.py", "import lago_sdk.adapters.ssh.transport", "slow libraries"),
         ("lago_sdk/service/x.py", "import subprocess", "belongs in"),
-        ("lago_sdk/config.py", "import os\nx = os.environ['A']", "at import"),
+        ("lago_sdk/config/x.py", "import os\nx = os.environ['A']", "at import"),
         ("lago_sdk/service/x.py", "import os\ndef f(): os.getenv('A')", "as an argument"),
         ("lago_sdk/vm.py", "import threading\nthreading.Thread()", "at import"),
         ("lago_sdk/errors.py", "from lago_sdk.spec.vm import VMSpec", "must not know spec"),
