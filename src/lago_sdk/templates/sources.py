@@ -8,7 +8,7 @@ import attrs
 
 from lago_sdk.errors import TemplateError, TemplateNotFoundError, suggest
 from lago_sdk.events import Note, ignore
-from lago_sdk.templates.catalogue import Catalogue, load_catalogue
+from lago_sdk.templates.catalogue_files import Catalogue, load_catalogue
 from lago_sdk.templates.locations import Locations
 from lago_sdk.templates.recipes import RECIPES
 from lago_sdk.templates.repository import TemplateRepository

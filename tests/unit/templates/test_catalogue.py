@@ -15,7 +15,7 @@ from lago_sdk.config import Config
 from lago_sdk.errors import TemplateError, TemplateNotFoundError
 from lago_sdk.events import Note
 from lago_sdk.templates import catalogue as catalogue_module
-from lago_sdk.templates.catalogue import parse_catalogue
+from lago_sdk.templates.catalogue_files import parse_catalogue
 from lago_sdk.templates.checksums import find_checksum, parse_checksums
 from lago_sdk.templates.fetch import FetchedTemplates, fetch_template
 from lago_sdk.templates.sources import list_catalogue, list_outdated
