@@ -88,7 +88,7 @@ HOMES = {
     "cattrs": ("lago_sdk/codec/",),
     "cryptography": ("lago_sdk/adapters/keys.py", "lago_sdk/adapters/ssh/"),
     "pycdlib": ("lago_sdk/adapters/seed_iso.py",),
-    "httpx": ("lago_sdk/adapters/http.py",),
+    "httpx": ("lago_sdk/adapters/http.py", "lago_sdk/adapters/http_client.py"),
     "filelock": ("lago_sdk/adapters/", "lago_sdk/templates/store.py"),
     "platformdirs": ("lago_sdk/config/", "lago_sdk/adapters/settings.py"),
     "typer": ("lago_cli/",),

@@ -1,58 +1,36 @@
-"""Downloads over HTTP: time limits, tries with back-off, and resumption where one broke off.
+"""Downloads over HTTP, resumed where one broke off.
 
 Source of the rules of resumption: RFC 9110, sections 13.1.5 (``If-Range``), 14.4
-(``Content-Range``) and 15.3.7 (206). Proxies are those of the environment (``https_proxy``,
-``no_proxy``), as httpx reads them.
+(``Content-Range``) and 15.3.7 (206).
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import re
 import shutil
 import time
-from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
-import attrs
-
+from lago_sdk.adapters.http_client import Limits, PassingError, check_status, persist
 from lago_sdk.errors import LagoError
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     import httpx
 
     Progress = Callable[[int, int | None], None]
 
-_Answer = TypeVar("_Answer")
 _CHUNK = 1 << 18
 _ABSENT = {403, 404, 410}
 """What servers say of a file that is not there; object stores say 403."""
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
-"""What a server says that may be well again soon."""
-_LONGEST_PAUSE = 30.0
 _SLOWEST = 256
 """Bytes a second, over the longest silence, below which a transfer counts as standing still."""
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-
-
-@attrs.frozen(kw_only=True)
-class Limits:
-    """How patient a download is."""
-
-    connect: float = 15.0
-    """Seconds that a connection may take."""
-    silence: float = 60.0
-    """Seconds that a server may stay silent, also in the middle."""
-    attempts: int = 5
-    """Tries in a row that bring nothing new."""
-    backoff: float = 0.5
-    """Seconds before the second try; doubled before each further one, up to 30."""
 
 
 class Sink(Protocol):
@@ -154,10 +132,10 @@ def exists(url: str, *, limits: Limits | None = None) -> bool:
                 response = streamed
         if response.status_code in _ABSENT:
             return False
-        _check_status(url, response)
+        check_status(url, response)
         return True
 
-    return _persist(url, limits or Limits(), ask)
+    return persist(url, limits or Limits(), ask)
 
 
 def read_small(url: str, *, limit: int = 1 << 24, limits: Limits | None = None) -> bytes | None:
@@ -176,7 +154,7 @@ def read_small(url: str, *, limit: int = 1 << 24, limits: Limits | None = None) 
         with client.stream("GET", url) as response:
             if response.status_code in _ABSENT:
                 return None
-            _check_status(url, response)
+            check_status(url, response)
             if url.startswith("https:") and response.url.scheme != "https":
                 message = f"cannot trust {url}: it leads to {response.url}, which is not encrypted"
                 raise LagoError(message, hint="ask for it where it is served encrypted")
@@ -187,7 +165,7 @@ def read_small(url: str, *, limit: int = 1 << 24, limits: Limits | None = None) 
                     raise LagoError(f"{url} is larger than {limit} bytes", hint="check the URL")
             return bytes(content)
 
-    return _persist(url, limits or Limits(), ask)
+    return persist(url, limits or Limits(), ask)
 
 
 def fetch(
@@ -215,7 +193,7 @@ def fetch(
     def attempt(client: httpx.Client) -> None:
         _fetch_rest(client, url, sink, limits)
 
-    _persist(url, limits, attempt, reached=lambda: sink.done, note=note)
+    persist(url, limits, attempt, reached=lambda: sink.done, note=note)
 
 
 def _fetch_rest(client: httpx.Client, url: str, sink: Sink, limits: Limits) -> None:
@@ -230,8 +208,8 @@ def _fetch_rest(client: httpx.Client, url: str, sink: Sink, limits: Limits) -> N
             if total == str(sink.done):
                 return
             sink.begin(0, None, None)
-            raise _PassingError(f"{url} is shorter than what was fetched of it")
-        _check_status(url, response)
+            raise PassingError(f"{url} is shorter than what was fetched of it")
+        check_status(url, response)
         offset, size = _read_place(response)
         if offset not in {0, sink.done}:
             raise LagoError(f"cannot download {url}: the server sent another part than asked for")
@@ -241,7 +219,7 @@ def _fetch_rest(client: httpx.Client, url: str, sink: Sink, limits: Limits) -> N
             sink.write(chunk)
             watch.check(url, len(chunk))
     if size is not None and sink.done != size:
-        raise _PassingError(f"the server ended after {sink.done} of {size} bytes")
+        raise PassingError(f"the server ended after {sink.done} of {size} bytes")
 
 
 class _Watch:
@@ -258,29 +236,9 @@ class _Watch:
         if passed >= self._seconds:
             if self._count < _SLOWEST * passed:
                 message = f"{self._count} bytes in {passed:.0f} s"
-                raise _PassingError(f"cannot download {url}: the server is too slow: {message}")
+                raise PassingError(f"cannot download {url}: the server is too slow: {message}")
             self._since += passed
             self._count = 0
-
-
-class _PassingError(Exception):
-    """Something that another try may mend."""
-
-    def __init__(self, message: str, *, pause: float = 0.0) -> None:
-        super().__init__(message)
-        self.pause = pause
-        """Seconds that the server asks for."""
-
-
-def _check_status(url: str, response: httpx.Response) -> None:
-    code = response.status_code
-    if code in {200, 206}:
-        return
-    told = f"the server says {code} {response.reason_phrase}".strip()
-    if code in _PASSING:
-        asked = response.headers.get("retry-after", "")
-        raise _PassingError(told, pause=float(asked) if asked.isdigit() else 0.0)
-    raise LagoError(f"cannot download {url}: {told}", hint="check the URL")
 
 
 def _read_place(response: httpx.Response) -> tuple[int, int | None]:
@@ -301,67 +259,3 @@ def _find_validator(response: httpx.Response) -> str | None:
         return tag
     date: str | None = response.headers.get("last-modified")
     return date
-
-
-def _persist(
-    url: str,
-    limits: Limits,
-    attempt: Callable[[httpx.Client], _Answer],
-    *,
-    reached: Callable[[], int] = lambda: 0,
-    note: Callable[[str], None] = lambda _: None,
-) -> _Answer:
-    """Call *attempt* until it ends, or *limits* says that it never will."""
-    failures, best = 0, reached()
-    while True:
-        try:
-            with _client(url, limits) as client:
-                return attempt(client)
-        except _PassingError as error:
-            reason, asked = str(error), error.pause
-        failures = 0 if reached() > best else failures + 1
-        best = max(best, reached())
-        if failures >= limits.attempts:
-            hint = "try again, or check the network and http_proxy"
-            done = f" after {reached()} bytes" if reached() else ""
-            raise LagoError(f"cannot download {url}: {reason}{done}", hint=hint)
-        pause = min(_LONGEST_PAUSE, max(asked, limits.backoff * 2 ** max(failures - 1, 0)))
-        note(f"trying {url} again in {pause:.1f} s: {reason}")
-        time.sleep(pause)
-
-
-@functools.cache
-def _tls_context() -> ssl.SSLContext:
-    """Return the trusted authorities: reading them takes longer than a small download."""
-    import httpx
-
-    return httpx.create_ssl_context()
-
-
-@contextlib.contextmanager
-def _client(url: str, limits: Limits) -> Iterator[httpx.Client]:
-    """Open a client whose errors are ours."""
-    import httpx
-
-    timeouts = httpx.Timeout(limits.silence, connect=limits.connect)
-    headers = {"Accept-Encoding": "identity", "User-Agent": "lago_sdk"}
-    try:
-        with httpx.Client(
-            follow_redirects=True, timeout=timeouts, headers=headers, verify=_tls_context()
-        ) as client:
-            yield client
-    except httpx.ConnectTimeout as error:
-        raise _PassingError(f"no connection within {limits.connect:g} s") from error
-    except httpx.TimeoutException as error:
-        raise _PassingError(f"no answer for {limits.silence:g} s") from error
-    except httpx.TooManyRedirects as error:
-        message = f"cannot download {url}: the server redirects in a circle"
-        raise LagoError(message, hint="check the URL") from error
-    except httpx.TransportError as error:
-        if "CERTIFICATE_VERIFY_FAILED" in str(error) or isinstance(
-            error, (httpx.UnsupportedProtocol, httpx.ProxyError)
-        ):
-            raise LagoError(f"cannot download {url}: {error}", hint="check the URL") from error
-        raise _PassingError(str(error) or type(error).__name__) from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise LagoError(f"cannot download {url}: {error}", hint="check the URL") from error

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 import attrs
 
 from lago_sdk.adapters import http
+from lago_sdk.adapters.http_client import Limits
 from lago_sdk.errors import LagoError, TemplateError
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ class Locations:
         limits: How patient to be with servers.
     """
 
-    limits: http.Limits
+    limits: Limits
 
     @classmethod
     def of(cls, config: Config) -> Locations:
         """Return one that is as patient as the settings say."""
-        return cls(http.Limits(silence=config.download_timeout, attempts=config.download_attempts))
+        return cls(Limits(silence=config.download_timeout, attempts=config.download_attempts))
 
     def exists(self, url: str) -> bool:
         """Tell whether *url* can be had.

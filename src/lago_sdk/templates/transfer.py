@@ -24,6 +24,7 @@ from lago_sdk.templates.sparse import write_sparse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from lago_sdk.adapters.http_client import Limits
     from lago_sdk.events import Observer
     from lago_sdk.templates.digests import Expected
 
@@ -63,7 +64,7 @@ class Transfer:
         expected: Expected,
         partial_directory: Path,
         target: Path,
-        limits: http.Limits,
+        limits: Limits,
         observer: Observer,
         progress: Callable[[int, int | None, float], None],
     ) -> None:

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from lago_sdk.adapters.http import Limits, download
+from lago_sdk.adapters.http import download
+from lago_sdk.adapters.http_client import Limits
 from lago_sdk.errors import LagoError
 
 CONTENT = bytes(range(256)) * 8192

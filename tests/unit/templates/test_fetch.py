@@ -21,11 +21,11 @@ from pathlib import Path
 import pytest
 from template_servers import running_server
 
-from lago_sdk.adapters import http
 from lago_sdk.config import Config
 from lago_sdk.errors import TemplateError, TemplateNotFoundError
 from lago_sdk.events import Note, Progress, StageFinished
 from lago_sdk.spec.disk import DiskFormat
+from lago_sdk.templates import locations
 from lago_sdk.templates.fetch import fetch_template
 from lago_sdk.templates.partial import Partial
 from lago_sdk.templates.store import TemplateStore
@@ -37,12 +37,12 @@ IMAGE = NOISE + bytes(4 << 20) + NOISE[: 1 << 20]
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    original = http.Limits
+    original = locations.Limits
 
     def make(**values):
         return original(**{"backoff": 0.01, **values})
 
-    monkeypatch.setattr(http, "Limits", make)
+    monkeypatch.setattr(locations, "Limits", make)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import json
 import pytest
 from template_servers import running_server
 
-from lago_sdk.adapters.http import Limits
+from lago_sdk.adapters.http_client import Limits
 from lago_sdk.config import Config
 from lago_sdk.errors import TemplateError, TemplateNotFoundError
 from lago_sdk.events import Note
