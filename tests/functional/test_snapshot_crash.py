@@ -164,7 +164,7 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path, config, tiny, monkeypatch)
                 lab.create_snapshots("clean")
             assert read(lab) == {"web": "first", "db": "first"}
             # What nobody could foresee: others took the space meanwhile.
-            monkeypatch.setattr(create, "_check_space", lambda needs: None)
+            monkeypatch.setattr(create, "check_space", lambda needs, what: None)
             for name in lab.vms:
                 resize(place, shutil.disk_usage(place).used + (20 << 20))
                 with pytest.raises(Exception, match=r"(?i)no space left|is full"):

@@ -44,14 +44,15 @@ class PrefixForks(PrefixBase):
         Raises:
             HostError: The prefix is not on a private host, or none can be made.
             PrefixExistsError: A name is taken.
-            SnapshotError: The memory of a VM cannot be kept, or there is no such snapshot of
-                all VMs; says why, and nothing was done.
+            SnapshotError: The memory of a VM cannot be kept, there is no such snapshot of all
+                VMs, or there is no room for the forks; says why, and nothing was done.
             ExceptionGroup: Several forks failed.
         """
         from contextlib import ExitStack
 
         from lago_sdk.service.forks.clone import check_clonable, clone_prefix
         from lago_sdk.service.forks.create import check_forkable, fork_prefix
+        from lago_sdk.service.forks.space import check_fork_space
 
         wanted = tuple(dict.fromkeys(names))
         if not wanted:
@@ -61,6 +62,7 @@ class PrefixForks(PrefixBase):
             check_forkable(self.context)
             if snapshot is not None:
                 check_clonable(self.context, snapshot)
+            check_fork_space(self.context, len(wanted), snapshot)
             made: list[Self] = []
             try:
                 for name in wanted:

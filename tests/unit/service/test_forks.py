@@ -1,5 +1,6 @@
 """Forks on fakes: what they share, what is theirs, and what is left when one fails."""
 
+import shutil
 from uuid import uuid4
 
 import pytest
@@ -11,6 +12,7 @@ from lago_sdk.prefix import Prefix
 from lago_sdk.render.fork import fork_machine, parse_targets, render_memory_snapshot
 from lago_sdk.service.forks.clone import check_clonable, clone_prefix
 from lago_sdk.service.forks.create import check_forkable, fork_prefix
+from lago_sdk.service.forks.space import check_fork_space
 from lago_sdk.service.layout import PrefixLayout
 from lago_sdk.service.marks import has_pending
 from lago_sdk.spec.disk import DiskFormat
@@ -89,6 +91,30 @@ def test_a_memory_that_cannot_be_written_leaves_the_lab_running(lab):
         fork_lab(lab, "one")
     assert running(lab) == {"web", "db"}
     assert not has_pending(lab._layout)
+
+
+def test_without_room_nothing_is_begun(lab, monkeypatch):
+    (lab.path / "images" / "db_raw.raw").write_bytes(b"x" * (8 << 20))
+    free = shutil.disk_usage(lab.path)._replace(free=100 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
+    before = sorted(lab.path.parent.iterdir())
+    with pytest.raises(SnapshotError, match=r"the fork may need \d+ MiB in .*100 MiB are free"):
+        lab.fork("one")
+    lab.stop()
+    check_fork_space(lab.context, 1, None)  # memories are what is large here
+    with pytest.raises(SnapshotError, match="the 30 forks may need"):
+        check_fork_space(lab.context, 30, None)
+    assert sorted(lab.path.parent.iterdir()) == before
+
+
+def test_each_fork_of_a_snapshot_needs_copies_of_disks(lab, monkeypatch):
+    (lab.path / "images" / "db_raw.raw").write_bytes(b"x" * (8 << 20))
+    lab.create_snapshots("clean")
+    free = shutil.disk_usage(lab.path)._replace(free=20 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
+    check_fork_space(lab.context, 1, "clean")
+    with pytest.raises(SnapshotError, match="the 2 forks may need 25 MiB"):
+        check_fork_space(lab.context, 2, "clean")
 
 
 def test_a_vm_that_was_paused_stays_so(lab):

@@ -60,7 +60,7 @@ def take_state(context: PrefixContext, target: PrefixLayout) -> tuple[FrozenVM, 
         HypervisorError: A memory cannot be written; all VMs run on.
         ImageError: A disk cannot be read.
     """
-    choices = _choose(context)
+    choices = choose_all(context)
     for directory in (target.layers, target.fork_state):
         directory.mkdir(parents=True, exist_ok=True)
     freezer = Freezer(context.layout, target, context.world.images)
@@ -93,7 +93,12 @@ def standing_still(context: PrefixContext, running: Sequence[VMPlan]) -> Iterato
     store.end()
 
 
-def _choose(context: PrefixContext) -> tuple[Choice, ...]:
+def choose_all(context: PrefixContext) -> tuple[Choice, ...]:
+    """Return how each VM of a prefix is kept.
+
+    Raises:
+        SnapshotError: One cannot be kept with its memory; says why.
+    """
     seen = observe(context.plan, context.world.host)
 
     def choose(vm: VMPlan) -> Choice:

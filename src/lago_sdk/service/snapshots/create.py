@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -22,15 +19,20 @@ from lago_sdk.service.snapshots.capture import Capture
 from lago_sdk.service.snapshots.choose import choose_running, choose_stopped
 from lago_sdk.service.snapshots.clean import mark_clean
 from lago_sdk.service.snapshots.cut import AT_ONCE, Cut
-from lago_sdk.service.snapshots.disks import QCOW2, plan_disks
+from lago_sdk.service.snapshots.disks import plan_disks
 from lago_sdk.service.snapshots.model import (
     Mechanism,
     Snapshot,
-    SnapshotKind,
     SnapshotReport,
     VMSnapshot,
     check_name,
     make_tag,
+)
+from lago_sdk.service.snapshots.space import (
+    check_space,
+    estimate_snapshot,
+    find_resident,
+    get_allocated,
 )
 from lago_sdk.service.snapshots.store import Pending, SnapshotStore
 from lago_sdk.state import VMState
@@ -41,10 +43,6 @@ if TYPE_CHECKING:
     from lago_sdk.plan.models import VMPlan
     from lago_sdk.service.context import PrefixContext
     from lago_sdk.service.snapshots.choose import Choice
-
-_MIB = 1 << 20
-_DEVICES_BYTES = 32 * _MIB
-"""What the state of devices takes at most, a screen's memory included."""
 
 
 def create_snapshots(
@@ -143,15 +141,13 @@ class _Plan:
         Raises:
             SnapshotError: It may not; nothing was done.
         """
-        has_memory = any(choice.kind is SnapshotKind.MEMORY for choice in self._choices)
-        hypervisor = self._context.hypervisor if has_memory else None
-        activity = hypervisor.read_activity(self._context.plan.uuid) if hypervisor else {}
-        needs: dict[Path, int] = {}
-        for choice in self._choices:
-            used = activity.get(choice.vm.domain)
-            for path, size in _estimate(choice, self._context, used.resident if used else 0):
-                needs[path] = needs.get(path, 0) + size
-        _check_space(needs)
+        resident = find_resident(self._context, self._choices)
+        needs = [
+            need
+            for choice in self._choices
+            for need in estimate_snapshot(choice, self._context, resident.get(choice.vm.name, 0))
+        ]
+        check_space(needs, "the snapshot")
 
     def run(self) -> SnapshotReport:
         """Make it, or leave nothing of it."""
@@ -216,7 +212,7 @@ class _Plan:
         """Note what was found out meanwhile."""
         memory = 0
         if kept.mechanism is Mechanism.OUTSIDE:
-            memory = _allocated(self._store.memory(self._name, kept.vm))
+            memory = get_allocated(self._store.memory(self._name, kept.vm))
         elif kept.mechanism is Mechanism.INSIDE:
             paths = [self._store.absolute(disk.path) for disk in kept.disks]
             found = [self._context.world.images.list_snapshots(path) for path in paths]
@@ -225,7 +221,7 @@ class _Plan:
         return attrs.evolve(
             kept,
             memory_bytes=memory,
-            copies_bytes=sum(_allocated(path) for path in copies),
+            copies_bytes=sum(get_allocated(path) for path in copies),
             pause=round(pause, 3) if kept.was_running else 0.0,
         )
 
@@ -257,43 +253,3 @@ def _describe(choice: Choice, name: str, parent: str | None, store: SnapshotStor
         was_running=choice.is_running,
         disks=tuple(attrs.evolve(disk, copy=None) for disk in disks) if is_inside else disks,
     )
-
-
-def _estimate(choice: Choice, context: PrefixContext, resident: int) -> list[tuple[Path, int]]:
-    """Return which directories what is kept of a VM goes to, and how many bytes at most."""
-    own = context.layout.path
-    found = [
-        (own, _allocated(Path(disk.path)))
-        for disk in choice.disks
-        if choice.mechanism is not Mechanism.INSIDE and disk.format != QCOW2 and disk.path
-    ]
-    if choice.kind is SnapshotKind.MEMORY:
-        most = choice.vm.spec.memory * _MIB + _DEVICES_BYTES
-        size = min(most, resident) if resident else most
-        paths = [Path(disk.path).parent for disk in choice.disks if disk.path is not None]
-        inside = choice.mechanism is Mechanism.INSIDE and paths
-        found.append((paths[0] if inside else own, size))
-    return found
-
-
-def _check_space(needs: Mapping[Path, int]) -> None:
-    by_device: dict[int, tuple[Path, int]] = {}
-    for path, size in needs.items():
-        device = os.stat(path).st_dev  # noqa: PTH116 - what shutil asks as well
-        by_device[device] = (path, by_device.get(device, (path, 0))[1] + size)
-    for path, size in by_device.values():
-        free = shutil.disk_usage(path).free
-        if size > free:
-            raise SnapshotError(
-                f"the snapshot may need {size // _MIB} MiB in {str(path)!r}, "
-                f"where {free // _MIB} MiB are free",
-                hint="free some space, or delete other snapshots: lagoctl snapshot --list",
-            )
-
-
-def _allocated(path: Path) -> int:
-    """Return the bytes that a file takes on disk; 0 for one that is not there."""
-    try:
-        return path.stat().st_blocks * 512
-    except OSError:
-        return 0
