@@ -2,12 +2,11 @@
 
 import json
 import shutil
-import signal
 import subprocess
-import sys
 
 import pytest
 
+from functional.killed import die_at
 from lago_sdk import Config, Prefix, SnapshotError
 from lago_sdk.service.snapshots import create
 
@@ -17,30 +16,6 @@ ROOT = {"type": "template", "template_name": "tiny", "name": "root", "dev": "vda
 RAW = {"type": "empty", "size": "32M", "name": "raw", "dev": "vdb", "format": "raw"}
 NETS = {"lan": {"dhcp": {"start": 100, "end": 254}}}
 
-DRIVER = """
-import os, signal, sys
-from importlib import import_module
-from lago_sdk import Prefix
-
-point, workdir, verb, name = sys.argv[1:]
-end, module, place = point.split(" ")
-owner = import_module("lago_sdk." + module)
-*parents, last = place.split(".")
-for parent in parents:
-    owner = getattr(owner, parent)
-real = getattr(owner, last)
-
-def die(*arguments, **options):
-    if end == "after":
-        real(*arguments, **options)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-setattr(owner, last, die)
-prefix = Prefix.open(workdir)
-getattr(prefix, verb)(name)
-sys.exit("the point was never reached")
-"""
-
 STORE = "service.snapshots.store SnapshotStore"
 HYPERVISOR = "adapters.libvirt.hypervisor LibvirtHypervisor"
 
@@ -48,12 +23,6 @@ HYPERVISOR = "adapters.libvirt.hypervisor LibvirtHypervisor"
 def small(*disks):
     nics = [{"net": "lan"}]
     return {"memory": 192, "vcpu": 1, "nics": nics, "disks": [ROOT, *disks]}
-
-
-def die_at(point, lab, verb, name):
-    command = [sys.executable, "-c", DRIVER, point, str(lab.path.parent), verb, name]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
 
 
 def list_leftovers(lab, name):
@@ -123,8 +92,13 @@ def test_a_snapshot_that_was_whole_stays(lab):
     "point",
     [
         f"after {STORE}.begin",
+        f"after {HYPERVISOR}.suspend_domain",
         f"after {HYPERVISOR}.load_inside",
         f"after {HYPERVISOR}.end_domain",
+        "after service.snapshots.recall put_back",
+        f"after {HYPERVISOR}.restore_outside",
+        f"after {HYPERVISOR}.resume_domain",
+        "before service.snapshots.revert mark_clean",
         f"before {STORE}.end",
     ],
 )
@@ -137,7 +111,16 @@ def test_a_revert_that_was_cut_off_is_done_again(point, lab):
     assert not (lab.path / "snapshots" / "pending.json").exists()
 
 
-@pytest.mark.parametrize("point", [f"after {STORE}.begin", f"after {STORE}.save"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        f"after {STORE}.begin",
+        f"after {STORE}.save",
+        f"after {HYPERVISOR}.delete_inside",
+        f"after {STORE}.remove_files",
+        f"before {STORE}.end",
+    ],
+)
 def test_a_deletion_that_was_cut_off_is_ended(point, lab):
     lab.create_snapshots("gone")
     die_at(point, lab, "delete_snapshots", "gone")
