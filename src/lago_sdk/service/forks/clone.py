@@ -54,7 +54,7 @@ def check_clonable(context: PrefixContext, name: str) -> None:
             f"{name!r} cannot be forked: it is not one of all VMs, but differs by {differing}",
             hint="make a snapshot of all: lagoctl snapshot NAME",
         )
-    outside = [path for path in list_disks(context, snapshot) if os.path.isabs(path)]  # noqa: PTH117
+    outside = [path for path in list_copies(context, snapshot) if os.path.isabs(path)]  # noqa: PTH117
     if outside:
         raise SnapshotError(
             f"{name!r} cannot be forked: the disk {outside[0]!r} is not in the prefix",
@@ -96,7 +96,7 @@ def clone_prefix(context: PrefixContext, seedlings: Sequence[Seedling], name: st
     finish_forks(context, seedlings)
 
 
-def list_disks(context: PrefixContext, snapshot: Snapshot) -> dict[str, bool]:
+def list_copies(context: PrefixContext, snapshot: Snapshot) -> dict[str, bool]:
     """Return all disks that are written to, then and now, and whether they are qcow2 images."""
     kept = {disk.path: disk.copy is None for vm in snapshot.vms.values() for disk in vm.disks}
     now = {
@@ -113,7 +113,7 @@ def _copy(context: PrefixContext, seedling: Seedling, snapshot: Snapshot) -> Non
     source, target, images = context.layout, seedling.layout, context.world.images
     copy_files(context, target)
     freezer = Freezer(source, target, images)
-    for name, is_qcow2 in list_disks(context, snapshot).items():
+    for name, is_qcow2 in list_copies(context, snapshot).items():
         path, place = source.path / name, target.path / name
         images.copy(path, place)
         if not is_qcow2:

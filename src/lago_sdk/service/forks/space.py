@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lago_sdk.service.forks.clone import list_disks
-from lago_sdk.service.forks.state import choose_all
+from lago_sdk.service.forks.clone import list_copies
+from lago_sdk.service.forks.state import choose_all, list_disks
 from lago_sdk.service.snapshots.space import (
     check_space,
     estimate_memory,
@@ -51,7 +51,8 @@ def _estimate_state(context: PrefixContext) -> int:
         for choice in choices
         if choice.machine is not None
     )
-    return memories + sum(_measure(disk, context) for choice in choices for disk in choice.disks)
+    disks = [disk for choice in choices for disk in list_disks(choice, context)]
+    return memories + sum(_measure(disk, context) for disk in disks)
 
 
 def _measure(disk: MachineDisk, context: PrefixContext) -> int:
@@ -67,5 +68,5 @@ def _measure(disk: MachineDisk, context: PrefixContext) -> int:
 def _estimate_copies(context: PrefixContext, name: str) -> int:
     """Return what the disks take, of which a fork of a snapshot has a copy each."""
     snapshot = SnapshotStore(context.layout, context.world.files).get(name)
-    disks = list_disks(context, snapshot)
+    disks = list_copies(context, snapshot)
     return sum(get_allocated(context.layout.path / disk) for disk in disks)

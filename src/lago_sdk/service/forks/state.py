@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lago_sdk.plan.models import VMPlan
+    from lago_sdk.render.machine import MachineDisk
     from lago_sdk.service.context import PrefixContext
     from lago_sdk.service.layout import PrefixLayout
     from lago_sdk.service.snapshots.choose import Choice
@@ -113,6 +114,17 @@ def choose_all(context: PrefixContext) -> tuple[Choice, ...]:
     return run_parallel(choose, vms, limit=AT_ONCE, message="several VMs cannot be forked")
 
 
+def list_disks(choice: Choice, context: PrefixContext) -> tuple[MachineDisk, ...]:
+    """Return the disks of a VM that a fork needs: those it has now, and those of its next start.
+
+    They differ after a revert to a moment at which a disk was not attached yet.
+    """
+    known = {disk.path for disk in choice.disks}
+    planned = choose_stopped(choice.vm, context.layout).disks
+    later = [disk for disk in planned if disk.path is not None and disk.path not in known]
+    return (*choice.disks, *(disk for disk in later if Path(str(disk.path)).exists()))
+
+
 def _freeze(
     choice: Choice, context: PrefixContext, target: PrefixLayout, freezer: Freezer
 ) -> FrozenVM:
@@ -123,7 +135,7 @@ def _freeze(
         context.hypervisor.save_beside(vm.domain, memory)
     layers = {
         disk.path: freezer.freeze(Path(disk.path), DiskFormat(disk.format))
-        for disk in choice.disks
+        for disk in list_disks(choice, context)
         if disk.path is not None
     }
     return FrozenVM(
