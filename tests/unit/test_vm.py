@@ -50,6 +50,7 @@ def test_what_is_told_comes_from_spec_and_plan(tmp_path):
     prefix, _ = make_lab(tmp_path, lab_spec(web=vm(groups=["front"], distro="debian12")))
     web = prefix.vms["web"]
     assert (web.name, web.groups, web.distro) == ("web", ("front",), "debian12")
+    assert web.iscsi_name == "iqn.2014-07.org.lago:web"
     assert web.plan.spec is web.spec
     assert web.console_log.is_relative_to(prefix.path)
 

@@ -129,6 +129,11 @@ class VMPlan:
         return self.spec.vm_provider or LOCAL_PROVIDER
 
     @property
+    def iscsi_name(self) -> str:
+        """Name of the guest's iSCSI initiator, as Lago gave it."""
+        return f"iqn.2014-07.org.lago:{self.name}"
+
+    @property
     def management_nic(self) -> NicPlan | None:
         """The nic on the management net (the first, where there are several)."""
         return next((nic for nic in self.nics if nic.net == self.management), None)

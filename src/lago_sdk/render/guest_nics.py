@@ -76,5 +76,5 @@ def full_name(vm: VMPlan) -> str:
 
 
 def initiator_name(vm: VMPlan) -> str:
-    """Return the content of ``/etc/iscsi/initiatorname.iscsi``, with Lago's name of a VM."""
-    return f"InitiatorName=iqn.2014-07.org.lago:{vm.name}\n"
+    """Return the content of ``/etc/iscsi/initiatorname.iscsi``."""
+    return f"InitiatorName={vm.iscsi_name}\n"

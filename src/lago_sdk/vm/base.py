@@ -76,6 +76,11 @@ class VMBase:
         return self._plan.distro
 
     @property
+    def iscsi_name(self) -> str:
+        """Name of the iSCSI initiator that the guest is given."""
+        return self._plan.iscsi_name
+
+    @property
     def state(self) -> VMState:
         """Its state now; ``DOWN`` when it is not defined on its host.
 

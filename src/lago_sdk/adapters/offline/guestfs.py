@@ -76,8 +76,10 @@ class Guestfs:
         with self._boot(images, read_only=False, place=place) as (fish, scratch):
             for index, change in enumerate(changes):
                 if len(changes) > 1:
-                    # Overlays of one image have the same volume groups in them.
+                    # Overlays of one image have the same volume groups in them, and btrfs knows
+                    # a file system by its uuid.
                     fish.find("lvm-set-filter", _device_name(index))
+                    fish.find("debug", "sh", "btrfs device scan --forget")
                 with _mounted(
                     fish, index, change.path, change.root_partition, scratch, read_only=False
                 ) as fs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lago_sdk.errors import ImageError
+from lago_sdk.errors import VMError
 from lago_sdk.events import stage
 from lago_sdk.plan.planner import find_fact
 from lago_sdk.ports import EntryKind, OfflineChange, OfflineDirectory, OfflineFile, OfflineLink
@@ -37,7 +37,8 @@ def inject_disk(path: Path, vm: VMPlan, *, plan: Plan, layout: PrefixLayout, wor
     """Write into the first disk of *vm*, which is at *path*, without an appliance.
 
     Raises:
-        ImageError: Its root file system cannot be written to, or nothing is known of the guest.
+        ImageError: Its root file system cannot be written to.
+        VMError: Its guest lacks what is needed.
     """
     change = _prepare(path, vm, plan=plan, layout=layout, world=world)
     with (
@@ -66,6 +67,7 @@ def inject_disks(
 
     Raises:
         ImageError: As `inject_disk`.
+        VMError: As `inject_disk`.
         MissingToolError: libguestfs is not installed.
     """
     with stage(world.observe, "inject files", ", ".join(paths)) as running:
@@ -102,7 +104,8 @@ def _prepare(
             host_key_public=public,
         )
         if injection is None:
-            raise ImageError(
+            raise VMError(
+                vm.name,
                 f"nothing that is known here configures the nics of {vm.name!r} in its image",
                 hint="networkd, netplan, NetworkManager, ifcfg files and ifupdown are known",
             )
@@ -120,13 +123,14 @@ def _find_users(vm: VMPlan, fs: OfflineFS) -> tuple[User, ...]:
     """Return root and the user whom we log in as.
 
     Raises:
-        ImageError: The guest does not have him.
+        VMError: The guest does not have him.
     """
     names = tuple(dict.fromkeys(["root", vm.ssh_user]))
     found = find_users(_read(fs, "/etc/passwd") or "", names)
     for name in names:
         if name not in found:
-            raise ImageError(
+            raise VMError(
+                vm.name,
                 f"the image of {vm.name!r} has no user {name!r}, and files cannot make one",
                 hint="name one in 'ssh-user' that it has, or use 'bootstrap: seed'",
             )
