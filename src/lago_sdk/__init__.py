@@ -78,7 +78,7 @@ if TYPE_CHECKING:
     from lago_sdk.ports.extraction import Extraction, Skipped
     from lago_sdk.ports.machines import Machine, VMProvider
     from lago_sdk.ports.plugins import PluginInfo, PluginKind
-    from lago_sdk.ports.services import RunInGuest, ServiceAction, ServiceProvider
+    from lago_sdk.ports.services import RunInGuest, ServiceProvider
     from lago_sdk.prefix import Prefix
     from lago_sdk.results import CommandResult, Road
     from lago_sdk.service.guests.agent import GuestInterface, GuestOS
@@ -130,7 +130,7 @@ if TYPE_CHECKING:
         VideoModel,
         VMSpec,
     )
-    from lago_sdk.state import NetState, ServiceState, VMState
+    from lago_sdk.state import NetState, ServiceAction, ServiceState, VMState
     from lago_sdk.templates.archive import Compression, ExportedTemplate
     from lago_sdk.templates.catalogue import CatalogueEntry
     from lago_sdk.templates.gc import GarbageReport, TemplateInfo
@@ -186,7 +186,7 @@ _HOMES = {
     "lago_sdk.ports.agent": "AgentState",
     "lago_sdk.ports.machines": "Machine VMProvider",
     "lago_sdk.ports.plugins": "PluginInfo PluginKind",
-    "lago_sdk.ports.services": "RunInGuest ServiceAction ServiceProvider",
+    "lago_sdk.ports.services": "RunInGuest ServiceProvider",
     "lago_sdk.ports.extraction": "Extraction Skipped",
     "lago_sdk.prefix": "Prefix",
     "lago_sdk.results": "CommandResult Road",
@@ -211,7 +211,7 @@ _HOMES = {
         "PrefixSpec "
         "Problem Severity ShareSpec SubnetChoice TemplateDisk TemplateType VMSpec VideoModel"
     ),
-    "lago_sdk.state": "NetState ServiceState VMState",
+    "lago_sdk.state": "NetState ServiceAction ServiceState VMState",
     "lago_sdk.templates.archive": "Compression ExportedTemplate",
     "lago_sdk.templates.catalogue": "CatalogueEntry",
     "lago_sdk.templates.gc": "GarbageReport TemplateInfo",

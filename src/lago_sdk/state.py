@@ -53,6 +53,14 @@ class NetState(enum.Enum):
         return self is NetState.UP
 
 
+class ServiceAction(enum.Enum):
+    """What can be done to a service in a guest."""
+
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+
+
 class ServiceState(enum.Enum):
     """State of a service in a guest."""
 

@@ -95,13 +95,24 @@ def test_the_package_says_that_it_is_typed():
     assert typing.get_type_hints(lago_sdk.__getattr__)["return"] is object
 
 
-@pytest.mark.parametrize(
-    "statement", ["from lago_sdk import Prefix", "from lago_sdk import PrefixSpec, VM, LagoError"]
-)
-def test_importing_waits_for_no_heavy_library(statement):
+def list_loaded(statement):
     program = f"{statement}; import json, sys; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
-    loaded = {module.partition(".")[0] for module in json.loads(done.stdout)}
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    "statement", ["from lago_sdk import Prefix", "from lago_sdk import PrefixSpec, VM, LagoError"]
+)
+def test_importing_waits_for_no_heavy_library(statement):
+    loaded = {module.partition(".")[0] for module in list_loaded(statement)}
     assert loaded & set(HEAVY) == set()
+
+
+def test_a_prefix_is_imported_without_what_its_verbs_need():
+    loaded = list_loaded("from lago_sdk import Prefix")
+    rooms = {module.split(".")[1] for module in loaded if module.startswith("lago_sdk.")}
+    # A hundred small classes take longer than a library.
+    assert rooms & {"adapters", "codec", "connect", "plan", "ports", "render", "spec"} == set()

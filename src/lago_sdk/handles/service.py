@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lago_sdk.ports import ServiceAction
-from lago_sdk.state import ServiceState
+from lago_sdk.state import ServiceAction, ServiceState
 
 if TYPE_CHECKING:
     from lago_sdk.plan.models import VMPlan

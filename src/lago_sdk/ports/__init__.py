@@ -35,7 +35,7 @@ from lago_sdk.ports.packets import Packet, PacketTap
 from lago_sdk.ports.plugins import BUILT_IN, PluginInfo, PluginKind, Plugins
 from lago_sdk.ports.relays import Address, Relay, Relays
 from lago_sdk.ports.screens import DisplayServer, Picture, Screens
-from lago_sdk.ports.services import RunInGuest, ServiceAction, ServiceProvider
+from lago_sdk.ports.services import RunInGuest, ServiceProvider
 from lago_sdk.ports.statistics import DomainStatistics, Statistics
 from lago_sdk.ports.tools import Barrier, Clock, Feature, Files, KeyTool, SeedTool, SubnetLeases
 
@@ -94,7 +94,6 @@ __all__ = [
     "SSHTarget",
     "Screens",
     "SeedTool",
-    "ServiceAction",
     "ServiceProvider",
     "Skipped",
     "Statistics",

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lago_sdk.results import CommandResult
-    from lago_sdk.state import ServiceState
-
-
-class ServiceAction(enum.Enum):
-    """What can be done to a service."""
-
-    START = "start"
-    STOP = "stop"
-    RESTART = "restart"
+    from lago_sdk.state import ServiceAction, ServiceState
 
 
 class RunInGuest(Protocol):

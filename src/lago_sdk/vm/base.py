@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lago_sdk.service.guests.reach import find_address
-
 if TYPE_CHECKING:
     from lago_sdk.plan.models import DiskPlan, NicPlan, VMPlan
     from lago_sdk.prefix import Prefix
@@ -47,6 +45,8 @@ class VMBase:
     @property
     def ip(self) -> str | None:
         """Its address on the management net; ``None`` when it has none."""
+        from lago_sdk.service.guests.reach import find_address
+
         return find_address(self._plan)
 
     @property

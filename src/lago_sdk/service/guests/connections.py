@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from lago_sdk.service.guests.reach import ssh_target
 from lago_sdk.service.marks import note_use
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ class Guests:
         Raises:
             VMError: The VM has no address.
         """
+        from lago_sdk.service.guests.reach import ssh_target
+
         note_use(self._layout, vm.name)
         with self._mutex:
             if vm.name not in self._guests:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lago_sdk.state import ServiceState
+from lago_sdk.state import ServiceAction, ServiceState
 
 if TYPE_CHECKING:
-    from lago_sdk.ports import RunInGuest, ServiceAction, ServiceProvider
+    from lago_sdk.ports import RunInGuest, ServiceProvider
     from lago_sdk.results import CommandResult
 
 _ENGINES = ("podman", "docker")

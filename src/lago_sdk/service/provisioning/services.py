@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lago_sdk.errors import ServiceError, shorten
-from lago_sdk.ports import PluginKind, ServiceAction
+from lago_sdk.ports import PluginKind
 from lago_sdk.service.plugged.shapes import accept_service_provider
 from lago_sdk.service.provisioning.providers import Containers, list_providers
-from lago_sdk.state import ServiceState
+from lago_sdk.state import ServiceAction, ServiceState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
