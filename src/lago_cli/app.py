@@ -76,6 +76,7 @@ _FAMILIES = {
         "validate": "Check init files and print every problem, as compilers do.",
         "plan": "Show what a lab would be, without making anything.",
     },
+    "cache": {"cache": "See and clear the cache that labs come up from."},
     "template": {"template": "Get, build and manage templates, the images VMs start from."},
     "machine": {
         "doctor": "Look whether this machine can run VMs.",

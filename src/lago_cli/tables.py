@@ -3,13 +3,26 @@
 from typing import TYPE_CHECKING
 
 from lago_cli.output import render_table
+from lago_cli.units import format_date
+
+KEY_DIGITS = 12
+"""Digits of a checkpoint's key that are shown."""
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from ipaddress import IPv4Address
 
     from lago_cli.output import Data
-    from lago_sdk import DiskPlan, NetPlan, NetStatus, Plan, PrefixStatus, VMPlan, VMStatus
+    from lago_sdk import (
+        CheckpointUse,
+        DiskPlan,
+        NetPlan,
+        NetStatus,
+        Plan,
+        PrefixStatus,
+        VMPlan,
+        VMStatus,
+    )
 
 
 def status_data(status: "PrefixStatus") -> "Data":
@@ -17,6 +30,7 @@ def status_data(status: "PrefixStatus") -> "Data":
 
     Passwords are left out.
     """
+    checkpoint = describe_checkpoint(status.checkpoint)
     return {
         "Prefix": {
             "Base directory": status.path,
@@ -24,10 +38,26 @@ def status_data(status: "PrefixStatus") -> "Data":
             "Name": status.name,
             "Host": status.host,
             "Problem": status.problem,
+            **({"Checkpoint": checkpoint} if checkpoint else {}),
             "Networks": {net.name: _net_status(net) for net in status.nets},
             "VMs": {vm.name: _vm_status(vm) for vm in status.vms},
         }
     }
+
+
+def describe_checkpoint(use: "CheckpointUse | None") -> str:
+    """Say what a lab has to do with the cache; empty where that is nothing."""
+    from lago_sdk import CheckpointStage
+
+    if use is None or use.key is None or use.made is None:
+        return ""
+    made = f"checkpoint {use.key[:KEY_DIGITS]} of {format_date(use.made)}"
+    words = {
+        CheckpointStage.FROZEN: f"made of {made}; start restores it",
+        CheckpointStage.KEPT: f"kept as {made}",
+        CheckpointStage.RESTORED: f"restored from {made}",
+    }
+    return words.get(use.stage, "")
 
 
 def _net_status(net: "NetStatus") -> "Data":
@@ -59,6 +89,9 @@ def _vm_status(vm: "VMStatus") -> "Data":
 def status_tables(status: "PrefixStatus") -> str:
     """Return a status for people: a line about the prefix, its VMs, its nets."""
     head = f"{status.name} on {status.host} in {status.path}"
+    checkpoint = describe_checkpoint(status.checkpoint)
+    if checkpoint:
+        head += f"\n{checkpoint}"
     vms = [
         (
             vm.name,

@@ -1,12 +1,11 @@
 """Templates as data and as tables."""
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lago_cli.output import render_table
 from lago_cli.tables import as_data
-from lago_cli.units import format_size
+from lago_cli.units import format_date, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ def template_data(item: "Template") -> "dict[str, Data]":
     return {
         "name": item.name,
         "version": item.version,
-        "made": _date(item.timestamp),
+        "made": format_date(item.timestamp),
         "path": item.image.path,
         "format": item.image.format.value,
         "size": item.image.size,
@@ -35,7 +34,7 @@ def info_data(item: "TemplateInfo") -> "dict[str, Data]":
     return {
         **template_data(item.template),
         "disk_usage": item.disk_usage,
-        "last_used": _date(item.last_used),
+        "last_used": format_date(item.last_used),
         "used_by": [str(use.prefix) for use in item.users],
         "below": item.template.below,
         "above": list(item.above),
@@ -58,7 +57,7 @@ def info_table(items: "Sequence[TemplateInfo]") -> str:
             format_size(item.template.image.size),
             format_size(item.disk_usage),
             _describe_users(item),
-            _date(item.last_used),
+            format_date(item.last_used),
             item.template.image.path,
         )
         for item in items
@@ -76,8 +75,8 @@ def full_table(item: "TemplateInfo") -> str:
         ("size", format_size(image.size)),
         ("on disk", format_size(item.disk_usage)),
         ("digest", image.digest),
-        ("made", _date(item.template.timestamp)),
-        ("last used", _date(item.last_used)),
+        ("made", format_date(item.template.timestamp)),
+        ("last used", format_date(item.last_used)),
         ("made on", item.template.below),
         *(("used by", str(use.prefix)) for use in item.users),
         *(("below", reference) for reference in item.above),
@@ -167,7 +166,3 @@ def _describe_users(item: "TemplateInfo") -> str | None:
     parts = [f"{count} prefix{'' if count == 1 else 'es'}"] if count else []
     parts += [f"{len(item.above)} above"] if item.above else []
     return ", ".join(parts) or None
-
-
-def _date(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -81,6 +81,12 @@ if TYPE_CHECKING:
     from lago_sdk.ports.services import RunInGuest, ServiceProvider
     from lago_sdk.prefix import Prefix
     from lago_sdk.results import CommandResult, Road
+    from lago_sdk.service.checkpoints.model import (
+        Checkpoint,
+        CheckpointGarbage,
+        CheckpointStage,
+        CheckpointUse,
+    )
     from lago_sdk.service.guests.agent import GuestInterface, GuestOS
     from lago_sdk.service.guests.console import ConsoleSession
     from lago_sdk.service.observing.status import NetStatus, NicStatus, PrefixStatus, VMStatus
@@ -144,16 +150,20 @@ if TYPE_CHECKING:
         diagnose,
         export_template,
         fetch_template,
+        gc_checkpoints,
         gc_templates,
+        get_checkpoint,
         get_template_info,
         import_template,
         list_catalogue,
+        list_checkpoints,
         list_outdated_templates,
         list_plugins,
         list_template_infos,
         list_templates,
         open_plugins,
         plan_spec,
+        remove_checkpoint,
         remove_template,
         verify_template,
     )
@@ -190,6 +200,9 @@ _HOMES = {
     "lago_sdk.ports.extraction": "Extraction Skipped",
     "lago_sdk.prefix": "Prefix",
     "lago_sdk.results": "CommandResult Road",
+    "lago_sdk.service.checkpoints.model": (
+        "Checkpoint CheckpointGarbage CheckpointStage CheckpointUse"
+    ),
     "lago_sdk.service.guests.agent": "GuestInterface GuestOS",
     "lago_sdk.service.seeing.collect": "CollectReport VMArtifacts",
     "lago_sdk.service.seeing.capture": "Capture CaptureReport",
@@ -220,10 +233,10 @@ _HOMES = {
     "lago_sdk.templates.store": "Template TemplateStore",
     "lago_sdk.templates.usage": "TemplateUse",
     "lago_sdk.verbs": (
-        "build_template check_init_file diagnose export_template fetch_template gc_templates "
-        "get_template_info import_template list_catalogue list_outdated_templates "
-        "list_plugins list_template_infos list_templates open_plugins plan_spec remove_template "
-        "verify_template"
+        "build_template check_init_file diagnose export_template fetch_template gc_checkpoints "
+        "gc_templates get_checkpoint get_template_info import_template list_catalogue "
+        "list_checkpoints list_outdated_templates list_plugins list_template_infos "
+        "list_templates open_plugins plan_spec remove_checkpoint remove_template verify_template"
     ),
     "lago_sdk.vm": "VM",
     "lago_sdk.workdir": "Workdir",
@@ -246,6 +259,10 @@ __all__ = [
     "CaptureError",
     "CaptureReport",
     "CatalogueEntry",
+    "Checkpoint",
+    "CheckpointGarbage",
+    "CheckpointStage",
+    "CheckpointUse",
     "CollectReport",
     "CommandError",
     "CommandResult",
@@ -377,17 +394,21 @@ __all__ = [
     "diagnose",
     "export_template",
     "fetch_template",
+    "gc_checkpoints",
     "gc_templates",
+    "get_checkpoint",
     "get_template_info",
     "has_plugins",
     "import_template",
     "list_catalogue",
+    "list_checkpoints",
     "list_outdated_templates",
     "list_plugins",
     "list_template_infos",
     "list_templates",
     "open_plugins",
     "plan_spec",
+    "remove_checkpoint",
     "remove_template",
     "verify_template",
 ]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         OfflineDisks,
         SSHTarget,
     )
+    from lago_sdk.service.checkpoints.store import CheckpointStore
     from lago_sdk.service.layout import PrefixLayout
     from lago_sdk.templates.store import TemplateStore
     from lago_sdk.templates.usage import MarkedTemplates
@@ -40,7 +41,9 @@ PRIVATE = "private"
 """How a record spells the private host."""
 
 
-def decide_record(config: Config, *, uuid: str, ephemeral: bool) -> PrefixRecord:
+def decide_record(
+    config: Config, *, uuid: str, ephemeral: bool, cache: bool = False
+) -> PrefixRecord:
     """Decide where a new prefix runs.
 
     Raises:
@@ -55,6 +58,7 @@ def decide_record(config: Config, *, uuid: str, ephemeral: bool) -> PrefixRecord
         run_dir=str(config.run_dir / uuid[:8]),
         accel=config.accel.value,
         ephemeral=ephemeral,
+        cache=cache,
         version=version("lago_sdk"),
     )
 
@@ -69,6 +73,7 @@ def connect(
 ) -> World:
     """Wire the adapters of one prefix; nothing is opened or started yet."""
     from lago_sdk.adapters import ova, relays
+    from lago_sdk.adapters.fingerprints import LocalFingerprints
     from lago_sdk.adapters.http import download
     from lago_sdk.adapters.leases import FileSubnetLeases
     from lago_sdk.adapters.outside import dial_outside
@@ -101,6 +106,7 @@ def connect(
         leases=FileSubnetLeases(config.lease_dir),
         files=local_files(),
         keys=local_keys(),
+        fingerprints=LocalFingerprints(config.cache_dir),
         clock=local_clock(),
         open_guest=open_guest,
         dial_outside=dial_outside,
@@ -127,6 +133,13 @@ def open_store(config: Config) -> TemplateStore:
     from lago_sdk.templates.store import TemplateStore
 
     return TemplateStore(config.template_store)
+
+
+def open_checkpoints(config: Config) -> CheckpointStore:
+    """Return the checkpoints that the settings' cache has."""
+    from lago_sdk.service.checkpoints.store import CheckpointStore
+
+    return CheckpointStore(config.checkpoints, local_files())
 
 
 def _open_templates(

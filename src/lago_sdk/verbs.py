@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lago_sdk.events import Observer
     from lago_sdk.plan.models import Plan
     from lago_sdk.ports import PluginInfo
+    from lago_sdk.service.checkpoints.model import Checkpoint, CheckpointGarbage
     from lago_sdk.spec.problems import Problem
     from lago_sdk.templates.archive import Compression, ExportedTemplate
     from lago_sdk.templates.catalogue import CatalogueEntry
@@ -263,6 +264,85 @@ def gc_templates(
 
     return collect_garbage(
         open_store(config or Config.load()),
+        older_than=older_than,
+        max_size=max_size,
+        is_dry=is_dry,
+        observer=observer or ignore,
+    )
+
+
+def list_checkpoints(*, config: Config | None = None) -> tuple[Checkpoint, ...]:
+    """Return the checkpoints of labs that are in the cache, the last used first.
+
+    Args:
+        config: Settings; `Config.load` when ``None``.
+    """
+    from lago_sdk.connect import open_checkpoints
+
+    return open_checkpoints(config or Config.load()).list()
+
+
+def get_checkpoint(key: str, *, config: Config | None = None) -> Checkpoint:
+    """Return one checkpoint of the cache.
+
+    Args:
+        key: Its key, or the first digits of it.
+        config: Settings; `Config.load` when ``None``.
+
+    Raises:
+        LagoError: There is none, or more than one.
+    """
+    from lago_sdk.connect import open_checkpoints
+    from lago_sdk.service.checkpoints.gc import find_checkpoint
+
+    return find_checkpoint(open_checkpoints(config or Config.load()), key)
+
+
+def remove_checkpoint(key: str, *, config: Config | None = None) -> Checkpoint:
+    """Remove a checkpoint from the cache; labs that were made of it keep what they have.
+
+    Args:
+        key: Its key, or the first digits of it.
+        config: Settings; `Config.load` when ``None``.
+
+    Raises:
+        LagoError: There is none, or more than one, or the cache cannot be written.
+    """
+    from lago_sdk.connect import open_checkpoints
+    from lago_sdk.service.checkpoints.gc import find_checkpoint
+
+    store = open_checkpoints(config or Config.load())
+    found = find_checkpoint(store, key)
+    store.remove(found.key)
+    return found
+
+
+def gc_checkpoints(
+    *,
+    older_than: float | None = None,
+    max_size: int | None = None,
+    is_dry: bool = False,
+    config: Config | None = None,
+    observer: Observer | None = None,
+) -> CheckpointGarbage:
+    """Remove checkpoints from the cache, the least recently used first.
+
+    Args:
+        older_than: Remove those last used more seconds ago than that; ``None`` is no limit.
+        max_size: Remove as many as bring the rest down to so many bytes on the disk; ``None`` is
+            no limit. Without any limit only what killed processes left is removed.
+        is_dry: Only say what would be removed.
+        config: Settings; `Config.load` when ``None``.
+        observer: Told of each removal.
+
+    Raises:
+        LagoError: The cache cannot be written.
+    """
+    from lago_sdk.connect import open_checkpoints
+    from lago_sdk.service.checkpoints.gc import collect_checkpoints
+
+    return collect_checkpoints(
+        open_checkpoints(config or Config.load()),
         older_than=older_than,
         max_size=max_size,
         is_dry=is_dry,

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lago_cli.commands.deploy import tell_skipped
+from lago_cli.commands.lifecycle import tell_checkpoint
 from lago_cli.options import TemplateRepoName, TemplateRepoPath, template_arguments
 from lago_cli.session import Session
 from lago_cli.tables import status_data, status_tables
@@ -18,6 +20,14 @@ app = new_family()
 INIT_FILE = Path("LagoInitFile")
 """The init file where none is named."""
 
+_Cache = Annotated[
+    bool,
+    typer.Option(
+        "--cache",
+        help="Let it come up provisioned, deploy scripts included, and from a checkpoint of the "
+        "cache where there is one.",
+    ),
+]
 _TemplateStore = Annotated[
     Path | None,
     typer.Option("--template-store", metavar="DIR", help="Where templates are kept."),
@@ -46,6 +56,7 @@ def init(
     set_current: Annotated[
         bool, typer.Option("--set-current", help="Make it the current prefix.")
     ] = False,
+    cache: _Cache = False,
     template_store: _TemplateStore = None,
     template_repo_path: TemplateRepoPath = None,
     template_repo_name: TemplateRepoName = None,
@@ -61,7 +72,7 @@ def init(
         **template_arguments(template_repo_path, template_repo_name),
     )
     chosen = _choose_workdir(session, workdir)
-    prefix = _create(session, initfile or INIT_FILE, chosen)
+    prefix = _create(session, initfile or INIT_FILE, chosen, cache=cache)
     if set_current:
         from lago_sdk import Workdir
 
@@ -73,6 +84,7 @@ def init(
     app,
     "lagoctl up",
     "lagoctl up examples/two-vms/LagoInitFile",
+    "lagoctl up --cache",
     "lagoctl up --host system --prefix-name second",
 )
 def up(
@@ -84,6 +96,7 @@ def up(
     deploy: Annotated[
         bool, typer.Option("--deploy", help="Then run the deploy scripts of VMs just started.")
     ] = False,
+    cache: _Cache = False,
     template_store: _TemplateStore = None,
     template_repo_path: TemplateRepoPath = None,
     template_repo_name: TemplateRepoName = None,
@@ -96,22 +109,23 @@ def up(
         template_store=template_store,
         **template_arguments(template_repo_path, template_repo_name),
     )
-    prefix = _open_or_create(session, initfile)
+    prefix = _open_or_create(session, initfile, cache=cache)
     report = prefix.start()
     if report.started:
         names = ", ".join(report.started)
         session.say(f"up after {report.seconds:.1f} s: {names}")
+        tell_checkpoint(session, report)
     else:
         count = len(report.already_running)
         is_one = count == 1
         session.say(f"nothing to do: {count} {'VM is' if is_one else 'VMs are'} running")
     if deploy and report.started:
-        prefix.deploy(report.started)
+        tell_skipped(session, prefix.deploy(report.started))
     status = prefix.status()
     session.write(status_data(status), status_tables(status), lago_wrote_it=True)
 
 
-def _open_or_create(session: Session, initfile: Path | None) -> "Prefix":
+def _open_or_create(session: Session, initfile: Path | None, *, cache: bool) -> "Prefix":
     from lago_sdk import PrefixNotFoundError
 
     if initfile is None and not INIT_FILE.exists():
@@ -126,9 +140,9 @@ def _open_or_create(session: Session, initfile: Path | None) -> "Prefix":
     try:
         prefix = session.open_prefix(workdir)
     except PrefixNotFoundError:
-        return _create(session, source, workdir)
+        return _create(session, source, workdir, cache=cache)
     if not prefix.is_complete:
-        return _create(session, source, workdir)
+        return _create(session, source, workdir, cache=cache)
     _compare(session, prefix, source)
     return prefix
 
@@ -145,7 +159,7 @@ def _compare(session: Session, prefix: "Prefix", source: Path) -> None:
         session.observer(Note(message=message, warning=True))
 
 
-def _create(session: Session, source: Path, workdir: Path) -> "Prefix":
+def _create(session: Session, source: Path, workdir: Path, *, cache: bool) -> "Prefix":
     from lago_sdk import Prefix
 
     name = session.config.prefix_name
@@ -155,6 +169,7 @@ def _create(session: Session, source: Path, workdir: Path) -> "Prefix":
         name="default" if name == "current" else name,
         config=session.config,
         observer=session.observer,
+        cache=cache,
     )
 
 

@@ -1,13 +1,16 @@
 """Verbs that bring guests into shape: deploy scripts, and services."""
 
 import enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lago_cli.commands.shell import find_vm
 from lago_cli.session import Session
 from lago_cli.verbs import new_family, verb
+
+if TYPE_CHECKING:
+    from lago_sdk import DeployReport
 
 app = new_family()
 
@@ -34,6 +37,10 @@ def deploy(
             metavar="SECONDS", help="How long each script may take; no limit when absent."
         ),
     ] = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Run also the scripts that ran when their VMs came up."),
+    ] = False,
 ) -> None:
     """Run the deploy scripts of VMs in their guests.
 
@@ -41,13 +48,21 @@ def deploy(
     shown as it comes, and kept in the logs of the prefix. The first script that fails ends the
     deployment of its VM.
     """
-    report = session.open_prefix().deploy(vms, timeout=timeout)
-    if not report.runs:
+    report = session.open_prefix().deploy(vms, timeout=timeout, again=again)
+    tell_skipped(session, report)
+    if not report.runs and not report.skipped:
         session.say("nothing to do: no VM has deploy scripts")
     for vm, runs in report.runs.items():
         scripts = "1 script" if len(runs) == 1 else f"{len(runs)} scripts"
         seconds = sum(run.seconds for run in runs)
         session.say(f"{vm}: {scripts} in {seconds:.1f} s, log: {report.logs[vm]}")
+
+
+def tell_skipped(session: Session, report: "DeployReport") -> None:
+    """Say which VMs were deployed to when they came up."""
+    if report.skipped:
+        names = ", ".join(report.skipped)
+        session.say(f"nothing to do: {names}: the scripts ran when the lab came up; see --again")
 
 
 @verb(

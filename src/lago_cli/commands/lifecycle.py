@@ -3,12 +3,15 @@
 import enum
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lago_cli.session import Session
 from lago_cli.verbs import new_family, verb
+
+if TYPE_CHECKING:
+    from lago_sdk import StartReport
 
 app = new_family()
 
@@ -39,10 +42,19 @@ def start(session: Session, vms: _VMs = None, *, no_wait: _NoWait = False) -> No
     report = session.open_prefix().start(vms, wait=not no_wait)
     if report.started:
         session.say(f"started {_join(report.started)} in {report.seconds:.1f} s")
+        tell_checkpoint(session, report)
     elif report.already_running:
         session.say(f"nothing to do: running already: {_join(report.already_running)}")
     elif not report.changed:
         session.say("nothing was started")
+
+
+def tell_checkpoint(session: Session, report: "StartReport") -> None:
+    """Say what a start had to do with the cache, where it had to."""
+    from lago_cli.tables import describe_checkpoint
+
+    if told := describe_checkpoint(report.checkpoint):
+        session.say(told)
 
 
 @verb(app, "lagoctl stop", "lagoctl stop web")

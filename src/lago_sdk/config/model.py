@@ -13,6 +13,7 @@ from lago_sdk.config.values import (
     LogLevel,
     OutFormat,
     Setting,
+    parse_duration,
     parse_enum,
     parse_format,
     parse_host,
@@ -20,6 +21,7 @@ from lago_sdk.config.values import (
     parse_list,
     parse_path,
     parse_seconds,
+    parse_size,
 )
 from lago_sdk.events import Observer, ignore
 
@@ -192,6 +194,22 @@ class Config:
             "Tries in a row to get something from a server of templates.", parse_int(1)
         ),
     )
+    checkpoint_max_age: float = attrs.field(
+        default=30 * 86400.0,
+        metadata=_setting(
+            "How long a checkpoint of the cache is kept that no lab is made of: seconds, or 12h, "
+            "30d, 2w.",
+            parse_duration,
+        ),
+    )
+    checkpoint_max_size: int = attrs.field(
+        default=20 * 1024**3,
+        metadata=_setting(
+            "What all checkpoints of the cache may take on the disk: bytes, or 500M, 20G. The "
+            "least recently used go first.",
+            parse_size,
+        ),
+    )
     default_root_password: str | None = attrs.field(
         default=None,
         metadata=_setting(
@@ -298,6 +316,11 @@ class Config:
     def workdir(self) -> Path:
         """The workdir that is made when none is named: ``workdir_path``, else ``.lago`` here."""
         return self.workdir_path or Path(".lago")
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints of labs are kept."""
+        return self.cache_dir / "checkpoints"
 
     def render_ini(self) -> str:
         """Write all settings as a commented INI file: those at their default as comments."""

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import enum
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import attrs
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw]?)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(?:i?B)?", re.IGNORECASE)
 
 
 class AccelChoice(enum.Enum):
@@ -101,6 +106,22 @@ def parse_seconds(text: str) -> float:
     if not 0 < value < float("inf"):
         raise ValueError("a number of seconds above 0")
     return value
+
+
+def parse_duration(text: str) -> float:
+    """Return a duration in seconds; a number without a unit is of them."""
+    match = _DURATION.fullmatch(text.strip().lower())
+    if match is None:
+        raise ValueError("a duration such as 90m, 12h, 30d or 2w")
+    return float(match[1]) * _SECONDS[match[2] or "s"]
+
+
+def parse_size(text: str) -> int:
+    """Return a size in bytes; letters are powers of 1024."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("a size such as 500M, 20G or 1.5T")
+    return int(float(match[1]) * 1024.0 ** " KMGTP".index(match[2].upper() or " "))
 
 
 def parse_list(text: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from lago_sdk.ports.consoles import Consoles, ConsoleStream
 from lago_sdk.ports.devices import Devices
 from lago_sdk.ports.domains import DomainInfo, Domains
 from lago_sdk.ports.extraction import Extraction, Skipped
+from lago_sdk.ports.fingerprints import Fingerprints
 from lago_sdk.ports.guest import Guest, GuestStream, Readable, SSHTarget
 from lago_sdk.ports.host import Dial, Host, HostKind
 from lago_sdk.ports.hypervisor import Hypervisor
@@ -62,6 +63,7 @@ __all__ = [
     "Extraction",
     "Feature",
     "Files",
+    "Fingerprints",
     "Guest",
     "GuestStream",
     "Host",

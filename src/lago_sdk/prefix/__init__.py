@@ -52,6 +52,7 @@ class Prefix(PrefixPower, PrefixGuests, PrefixForks, PrefixSnapshots, PrefixTool
         observer: Observer | None = None,
         keep: bool = False,
         ephemeral: bool = False,
+        cache: bool = False,
     ) -> Self:
         """Make a prefix: check, plan and reserve; make keys, disks and seeds. Nothing runs yet.
 
@@ -64,6 +65,8 @@ class Prefix(PrefixPower, PrefixGuests, PrefixForks, PrefixSnapshots, PrefixTool
             keep: Leave the prefix in place at the end of a ``with`` block.
             ephemeral: End everything that runs when this process ends, even by ``kill -9``;
                 private hosts only.
+            cache: Have its first `start` bring it up provisioned: deploy scripts included, and
+                from a checkpoint where a lab like it was brought up before. See docs/cache.md.
 
         Raises:
             SpecError: The spec is wrong; carries every problem.
@@ -79,7 +82,7 @@ class Prefix(PrefixPower, PrefixGuests, PrefixForks, PrefixSnapshots, PrefixTool
         checked = PrefixSpec.of(spec)
         settings = config or Config.load()
         uuid = uuid4().hex
-        record = decide_record(settings, uuid=uuid, ephemeral=ephemeral)
+        record = decide_record(settings, uuid=uuid, ephemeral=ephemeral, cache=cache)
         home = Workdir.create(settings.workdir if workdir is None else workdir)
         layout = PrefixLayout(home.path / name)
         if layout.uuid.exists() and not layout.initialized.exists():
@@ -206,4 +209,5 @@ class Prefix(PrefixPower, PrefixGuests, PrefixForks, PrefixSnapshots, PrefixTool
             host_name=self.record.host,
             is_complete=self.is_complete,
             snapshots=self.snapshots.values(),
+            checkpoint=self.checkpoint,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lago_sdk.events import Observer
     from lago_sdk.plan.models import Plan
     from lago_sdk.ports import Guest
+    from lago_sdk.service.checkpoints.model import CheckpointUse
     from lago_sdk.service.context import PrefixContext
     from lago_sdk.service.observing.status import Observation
     from lago_sdk.service.store import PrefixRecord, PrefixStore
@@ -133,8 +134,13 @@ class PrefixBase:
         )
         return cls(layout, world, uuid=uuid)
 
-    def _complete(self, spec: PrefixSpec) -> None:
-        """Bring the creation to its end, from wherever it stands."""
+    def _complete(self, spec: PrefixSpec, *, may_adopt: bool = True) -> None:
+        """Bring the creation to its end, from wherever it stands.
+
+        Args:
+            spec: What was asked.
+            may_adopt: Whether a lab that uses the cache looks for a checkpoint.
+        """
         from lago_sdk.service.making.create import create_prefix
 
         if self._layout.fork_mark.exists():
@@ -142,7 +148,12 @@ class PrefixBase:
                 f"the prefix {self.name!r} is unfinished: its fork was cut off",
                 hint="remove it: lagoctl destroy; and fork again",
             )
-        self.__dict__["plan"] = create_prefix(
+        create = create_prefix
+        if self.record.cache:
+            from lago_sdk.service.checkpoints.create import create_cached
+
+            create = partial(create_cached, may_adopt=may_adopt)
+        self.__dict__["plan"] = create(
             spec,
             uuid=self._uuid,
             layout=self._layout,
@@ -216,9 +227,43 @@ class PrefixBase:
     def replan(self, purpose: str, change: Callable[[PrefixContext], Plan]) -> None:
         """Change what is decided: *change* does it, and returns the plan from then on."""
         with self.changing(purpose):
+            self._leave_cache()
             self._forget_plan()  # another process may have changed it
             self._store.save_plan(change(self.context))
             self._forget_plan()
+
+    @property
+    def checkpoint(self) -> CheckpointUse | None:
+        """What it has to do with the cache of checkpoints; ``None`` where that is nothing."""
+        from lago_sdk.service.checkpoints.model import find_use
+
+        return find_use(self._layout) if self.record.cache else None
+
+    def _leave_cache(self, *, comes_up: bool = False) -> None:
+        """Have a lab that was not started yet do without the cache: it is going to be changed.
+
+        Args:
+            comes_up: It is going to be started in part, and is like any other from then on.
+        """
+        use = self.checkpoint
+        if use is None or not use.stage.is_new:
+            return
+        from lago_sdk.service.checkpoints.model import CheckpointStage, CheckpointUse, write_use
+
+        if use.stage is CheckpointStage.FROZEN:
+            self._rebuild(may_adopt=False)
+        if use.stage is not CheckpointStage.STARTED:
+            stage = CheckpointStage.BOOTED if comes_up else CheckpointStage.BARRED
+            write_use(self._layout, CheckpointUse(stage=stage), self._world.files)
+
+    def _rebuild(self, *, may_adopt: bool) -> None:
+        """Make a lab that uses the cache anew; it was not started yet."""
+        self._guests.forget()
+        for path in (self._layout.initialized, self._layout.checkpoint, self._layout.plan):
+            path.unlink(missing_ok=True)
+        self._forget_plan()
+        self._complete(self.spec, may_adopt=may_adopt)
+        self._forget_plan()
 
     def _forget_plan(self) -> None:
         for name in ("plan", "context"):

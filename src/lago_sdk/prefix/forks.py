@@ -58,6 +58,7 @@ class PrefixForks(PrefixBase):
         if not wanted:
             raise LagoError("a fork needs a name", hint="prefix.fork('worker-1')")
         with self.changing("fork"), ExitStack() as stack:
+            self._leave_cache()
             self._forget_plan()
             check_forkable(self.context)
             if snapshot is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
+
 from lago_sdk.prefix.base import PrefixBase
 from lago_sdk.service.select import list_names
 
@@ -22,17 +24,23 @@ class PrefixGuests(PrefixBase):
     """Verbs that work on many guests at once."""
 
     def deploy(
-        self, vms: str | Iterable[str] | None = None, *, timeout: float | None = None
+        self,
+        vms: str | Iterable[str] | None = None,
+        *,
+        timeout: float | None = None,
+        again: bool = False,
     ) -> DeployReport:
         """Run the deploy scripts of VMs (all for ``None``) in their guests.
 
         The scripts of a VM run in their order, in the login directory of its ssh user; VMs are
         deployed at the same time. Each line of output is an `lago_sdk.Output` event, and all of
-        it is kept in ``logs/<vm>.deploy.log``. VMs without scripts are left alone.
+        it is kept in ``logs/<vm>.deploy.log``. VMs without scripts are left alone, and so are
+        those whose scripts ran when they came up: see ``cache`` of `create`.
 
         Args:
             vms: Names of VMs.
             timeout: Seconds each script may take; for ever when ``None``.
+            again: Run also the scripts that ran when their VMs came up.
 
         Raises:
             VMNotRunningError: A VM that has scripts is not running; nothing was run.
@@ -41,8 +49,16 @@ class PrefixGuests(PrefixBase):
             ExceptionGroup: Several VMs failed.
         """
         from lago_sdk.service.provisioning.deploy import deploy_vms
+        from lago_sdk.service.select import select_vms
 
-        return deploy_vms(self.context, list_names(vms), timeout=timeout)
+        use = self.checkpoint
+        done = frozenset(() if use is None or again else use.deployed)
+        wanted = [vm.name for vm in select_vms(self.plan, list_names(vms))]
+        report = deploy_vms(
+            self.context, [name for name in wanted if name not in done], timeout=timeout
+        )
+        skipped = tuple(name for name in wanted if name in done)
+        return attrs.evolve(report, skipped=skipped) if skipped else report
 
     def collect_artifacts(
         self,

@@ -23,6 +23,10 @@ class PrefixPower(PrefixBase):
         What runs already is left alone, and so is what is paused: see `resume`. A failure takes
         back what this call started. A private host whose libvirtd has died is mended.
 
+        The first start of a lab that uses the cache is of all VMs, and always waits: it restores
+        a checkpoint, or boots, runs the deploy scripts, and keeps one. Where it names VMs, the
+        lab is like any other from then on.
+
         Args:
             vms: Names of VMs.
             wait: Whether to wait until guests answer; where not, return once they are powered on.
@@ -38,9 +42,40 @@ class PrefixPower(PrefixBase):
         with self.changing("start"):
             if not self.is_complete:
                 self._complete(self.spec)
-            report = Starter(self.context, wait=wait).start(list_names(vms))
+            names = list_names(vms)
+            report = self._start_first() if names is None else None
+            if report is None:
+                self._leave_cache(comes_up=True)
+                report = Starter(self.context, wait=wait).start(names)
+                self._note_started(report.started)
             self._journal.clear()
             return report
+
+    def _start_first(self) -> StartReport | None:
+        """Start a lab that uses the cache for the first time; ``None`` for any other."""
+        use = self.checkpoint
+        if use is None or not use.stage.is_new:
+            return None
+        from lago_sdk.service.checkpoints.start import CachedLab, start_first
+
+        lab = CachedLab(
+            get_context=lambda: self.context,
+            make_anew=lambda: self._rebuild(may_adopt=False),
+            look_again=lambda: self._rebuild(may_adopt=True),
+        )
+        return start_first(lab, use)
+
+    def _note_started(self, vms: Iterable[str]) -> None:
+        """Note that VMs have booted: what deploy scripts started in them runs no more."""
+        use, booted = self.checkpoint, set(vms)
+        if use is None or booted.isdisjoint(use.deployed):
+            return
+        import attrs
+
+        from lago_sdk.service.checkpoints.model import write_use
+
+        left = tuple(name for name in use.deployed if name not in booted)
+        write_use(self._layout, attrs.evolve(use, deployed=left), self._world.files)
 
     def stop(self, vms: str | Iterable[str] | None = None) -> tuple[str, ...]:
         """Power off VMs (all for ``None``) at once; returns those that ran.

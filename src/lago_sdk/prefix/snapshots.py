@@ -51,6 +51,7 @@ class PrefixSnapshots(PrefixBase):
         from lago_sdk.service.snapshots.create import create_snapshots
 
         with self.changing("snapshot", snapshots=True):
+            self._leave_cache()
             return create_snapshots(self.context, name, list_names(vms), memory=memory)
 
     def revert_snapshots(

@@ -100,6 +100,11 @@ class PrefixLayout:
         return self.path / "fork"
 
     @property
+    def checkpoint(self) -> Path:
+        """JSON: what a lab that uses the cache has to do with checkpoints."""
+        return self.path / "checkpoint.json"
+
+    @property
     def clean_marks(self) -> Path:
         """A JSON file for each VM that nobody has used since it was at a snapshot."""
         return self.path / "snapshots" / ".clean"

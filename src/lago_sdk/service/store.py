@@ -31,6 +31,8 @@ class PrefixRecord:
     """Where a private host keeps its sockets."""
     accel: str = "auto"
     ephemeral: bool = False
+    cache: bool = False
+    """Whether it comes up provisioned, from a checkpoint of the cache where one fits."""
     init_dir: str | None = None
     """Directory of the init file it was made from."""
     created: float = 0.0

@@ -19,6 +19,7 @@ from lago_sdk.ports import (
     Download,
     Feature,
     Files,
+    Fingerprints,
     Guest,
     Host,
     ImageBuilder,
@@ -59,6 +60,7 @@ class World:
     leases: SubnetLeases
     files: Files
     keys: KeyTool
+    fingerprints: Fingerprints
     clock: Clock
     open_guest: Callable[[SSHTarget], Guest]
     """Make the (lazy) connection to a guest."""

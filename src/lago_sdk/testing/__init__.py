@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lago_sdk.testing.clock import FakeClock
     from lago_sdk.testing.consoles import FakeConsole
     from lago_sdk.testing.files import FakeFiles
+    from lago_sdk.testing.fingerprints import FakeFingerprints
     from lago_sdk.testing.guest import Call, FakeGuest
     from lago_sdk.testing.host import FakeHost
     from lago_sdk.testing.hypervisor import FakeHypervisor
@@ -33,6 +34,7 @@ _HOMES = {
     "clock": "FakeClock",
     "consoles": "FakeConsole",
     "files": "FakeFiles",
+    "fingerprints": "FakeFingerprints",
     "guest": "Call FakeGuest",
     "host": "FakeHost",
     "hypervisor": "FakeHypervisor",
@@ -62,6 +64,7 @@ __all__ = [
     "FakeDisks",
     "FakeDownload",
     "FakeFiles",
+    "FakeFingerprints",
     "FakeGuest",
     "FakeGuests",
     "FakeHost",

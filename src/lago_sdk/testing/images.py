@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path, PurePosixPath
@@ -52,7 +53,8 @@ class FakeTemplates:
         if self._names is not None and name not in self._names:
             return None
         path = _STORE / name / (version or _LATEST) / "image.qcow2"
-        return Image(path=str(path), size=self._size, metadata=self._metadata)
+        digest = f"sha256:{hashlib.sha256(str(path).encode()).hexdigest()}"
+        return Image(path=str(path), size=self._size, digest=digest, metadata=self._metadata)
 
     def get(self, name: str, version: str | None = None) -> Image:
         """See `Templates.get`."""

@@ -27,6 +27,7 @@ from lago_sdk.ports import HostKind
 from lago_sdk.service.world import World
 from lago_sdk.testing.clock import FakeClock
 from lago_sdk.testing.files import FakeFiles
+from lago_sdk.testing.fingerprints import FakeFingerprints
 from lago_sdk.testing.guest import FakeGuest
 from lago_sdk.testing.host import FakeHost
 from lago_sdk.testing.images import FakeImages, FakeTemplates
@@ -117,6 +118,7 @@ class FakeWorld(World):
     templates: FakeTemplates
     leases: FakeLeases
     keys: FakeKeys
+    fingerprints: FakeFingerprints
     clock: FakeClock
     open_guest: FakeGuests
     dial_outside: FakeOutside
@@ -176,6 +178,7 @@ def make_world(
         leases=leases or FakeLeases(),
         files=FakeFiles(),
         keys=FakeKeys(),
+        fingerprints=FakeFingerprints(),
         clock=FakeClock(),
         open_guest=FakeGuests(),
         dial_outside=FakeOutside(),

@@ -155,7 +155,9 @@ class FakeLibrary:
             raise PrefixNotFoundError(f"there is no prefix {name!r}", hint="make one")
         return found
 
-    def create(self, spec, *, workdir=None, name="default", config=None, observer=None):
+    def create(
+        self, spec, *, workdir=None, name="default", config=None, observer=None, cache=False
+    ):
         self.created.append((str(spec), workdir, name, config))
         return self.add(name, workdir)
 

@@ -19,7 +19,7 @@ from lago_sdk.service.forks.layers import link
 from lago_sdk.service.forks.state import take_state
 from lago_sdk.service.layout import PrefixLayout
 from lago_sdk.service.parallel import run_parallel
-from lago_sdk.service.power.start import Starter
+from lago_sdk.service.power.start import Starter, StartReport
 from lago_sdk.service.provisioning.ssh_config import try_write_ssh_config
 from lago_sdk.service.snapshots.cut import resume
 from lago_sdk.service.snapshots.settle import settle_guests
@@ -108,8 +108,8 @@ def _link_state(source: PrefixLayout, target: PrefixLayout, context: PrefixConte
 def _grow(parent: PrefixContext, seedling: Seedling, frozen: Sequence[FrozenVM]) -> None:
     """Make the disks and the plan of one fork, and start it."""
     copy_files(parent, seedling.layout)
-    paths = {vm.name: _create_disks(parent, seedling.layout, vm) for vm in frozen}
-    plan = _fork_plan(parent, seedling, paths)
+    paths = {vm.name: create_overlays(parent, seedling.layout, vm) for vm in frozen}
+    plan = fork_plan(parent, seedling.layout, seedling.uuid, paths)
     seedling.save_plan(plan)
     context = seedling.make_context()
     for vm in plan.vms:
@@ -117,26 +117,38 @@ def _grow(parent: PrefixContext, seedling: Seedling, frozen: Sequence[FrozenVM])
             if disk.backing is not None:
                 context.world.mark_used(disk.backing)
     try_write_ssh_config(plan, layout=context.layout, world=context.world)
+    with stage(context.world.observe, "start fork", seedling.layout.path.name):
+        run_on(context, frozen, paths)
+
+
+def run_on(
+    context: PrefixContext,
+    frozen: Sequence[FrozenVM],
+    paths: Mapping[str, Mapping[str, Path]],
+) -> StartReport | None:
+    """Start VMs from their memories; returns when guests answer, ``None`` where all were off.
+
+    Args:
+        context: The prefix that they are in now.
+        frozen: The state of each.
+        paths: Their disks by those of the prefix that they were in, by name of the VM.
+    """
     active = {vm.name: vm for vm in frozen if vm.machine is not None}
     if not active:
-        return
-    with stage(context.world.observe, "start fork", seedling.layout.path.name):
-        machines = {
-            name: _move_machine(vm, seedling, context, paths[name]) for name, vm in active.items()
-        }
-        ForkStarter(context, active, machines).start(tuple(active))
-        running = [plan.get_vm(vm.name) for vm in active.values() if vm.was_running]
-        resume(context, running)
-        settle_guests(context, running)
+        return None
+    machines = {name: _move_machine(vm, context, paths[name]) for name, vm in active.items()}
+    report = ForkStarter(context, active, machines).start(tuple(active))
+    running = [context.plan.get_vm(vm.name) for vm in active.values() if vm.was_running]
+    resume(context, running)
+    settle_guests(context, running)
+    return report
 
 
-def _move_machine(
-    vm: FrozenVM, seedling: Seedling, context: PrefixContext, paths: Mapping[str, Path]
-) -> str:
+def _move_machine(vm: FrozenVM, context: PrefixContext, paths: Mapping[str, Path]) -> str:
     assert vm.machine is not None
     return fork_machine(
         vm.machine,
-        prefix_uuid=seedling.uuid,
+        prefix_uuid=context.plan.uuid,
         root=str(context.layout.path),
         disks={old: str(new) for old, new in paths.items()},
     )
@@ -165,7 +177,7 @@ def copy_files(parent: PrefixContext, target: PrefixLayout) -> None:
                 link(source.path / name, target.path / name, images)
 
 
-def _create_disks(parent: PrefixContext, target: PrefixLayout, vm: FrozenVM) -> dict[str, Path]:
+def create_overlays(parent: PrefixContext, target: PrefixLayout, vm: FrozenVM) -> dict[str, Path]:
     """Make an overlay for each disk of a VM; returns them by the disks of the first prefix."""
     found: dict[str, Path] = {}
     for index, (old, layer) in enumerate(vm.layers.items()):
@@ -179,21 +191,33 @@ def _create_disks(parent: PrefixContext, target: PrefixLayout, vm: FrozenVM) -> 
     return found
 
 
-def _fork_plan(
-    parent: PrefixContext, seedling: Seedling, paths: Mapping[str, Mapping[str, Path]]
+def fork_plan(
+    parent: PrefixContext,
+    layout: PrefixLayout,
+    uuid: str,
+    paths: Mapping[str, Mapping[str, Path]],
 ) -> Plan:
+    """Return the plan of a prefix that has overlays in place of the disks of another.
+
+    Args:
+        parent: The other prefix.
+        layout: Where the prefix lies.
+        uuid: Its uuid.
+        paths: The overlays by the disks of the other, by name of the VM.
+    """
+
     def fork_disk(vm: VMPlan, disk: DiskPlan) -> DiskPlan:
         new = paths.get(vm.name, {}).get(os.path.join(parent.layout.path, disk.path))  # noqa: PTH118
         if new is None:
             return disk
-        place = str(new.relative_to(seedling.layout.path))
+        place = str(new.relative_to(layout.path))
         return attrs.evolve(disk, path=place, format=DiskFormat.QCOW2, owned=True)
 
     vms = tuple(
         attrs.evolve(vm, disks=tuple(fork_disk(vm, disk) for disk in vm.disks))
         for vm in parent.plan.vms
     )
-    return attrs.evolve(parent.plan, uuid=seedling.uuid, vms=vms)
+    return attrs.evolve(parent.plan, uuid=uuid, vms=vms)
 
 
 class ForkStarter(Starter):

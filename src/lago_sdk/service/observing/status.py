@@ -9,6 +9,7 @@ import attrs
 
 from lago_sdk.errors import LagoError
 from lago_sdk.ports import DomainInfo
+from lago_sdk.service.checkpoints.model import CheckpointUse
 from lago_sdk.service.guests.reach import find_address
 from lago_sdk.service.observing.remote import observe_remote
 from lago_sdk.service.observing.states import find_remedy, is_odd
@@ -84,6 +85,8 @@ class PrefixStatus:
     """Why nothing is known of its VMs and nets; empty where libvirtd answers."""
     hint: str = ""
     """What to do about the problem."""
+    checkpoint: CheckpointUse | None = None
+    """What it has to do with the cache of checkpoints; ``None`` where that is nothing."""
     nets: tuple[NetStatus, ...] = ()
     vms: tuple[VMStatus, ...] = ()
 
@@ -138,6 +141,7 @@ def prefix_status(
     host_name: str,
     is_complete: bool,
     snapshots: Iterable[Snapshot] = (),
+    checkpoint: CheckpointUse | None = None,
 ) -> PrefixStatus:
     """Return the status of a prefix; states are ``unknown`` where libvirtd does not answer."""
     kept = tuple(snapshots)
@@ -156,6 +160,7 @@ def prefix_status(
         is_complete=is_complete,
         problem=problem,
         hint=hint,
+        checkpoint=checkpoint,
         nets=tuple(_net_status(net, seen.nets[net.name]) for net in plan.nets),
         vms=tuple(
             attrs.evolve(

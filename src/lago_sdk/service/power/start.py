@@ -15,6 +15,7 @@ import attrs
 from lago_sdk.events import Note, stage
 from lago_sdk.ports import HostKind
 from lago_sdk.render.domain import render_domain
+from lago_sdk.service.checkpoints.model import CheckpointUse
 from lago_sdk.service.guests.reach import answers_ssh, boot_timeout, wait_for_ssh
 from lago_sdk.service.making.features import check_features
 from lago_sdk.service.making.seeds import read_public_keys
@@ -49,6 +50,8 @@ class StartReport:
     paused: tuple[str, ...] = ()
     """VMs that stand still, and were left so: `Prefix.resume` lets them run on."""
     started_nets: tuple[str, ...] = ()
+    checkpoint: CheckpointUse | None = None
+    """What the first start of a lab that uses the cache had to do with it."""
     seconds: float
     """From the call until every guest that was waited for answered, in seconds."""
 

@@ -49,6 +49,8 @@ class DeployReport:
     logs: Mapping[str, Path]
     """The file that keeps their output, by name of the VM."""
     seconds: float
+    skipped: tuple[str, ...] = ()
+    """VMs whose scripts ran when they came up, and were not run again."""
 
 
 def deploy_vms(
