@@ -9,7 +9,8 @@
 it. It is made from ``lago_init_file``: the ini option of that name, ``LagoInitFile`` beside the
 test module when it is not set. ``lago_clean`` is the same prefix as it was when it had just come
 up: it is reverted before a test where anything has happened to it. Override any of them to say
-otherwise.
+otherwise. With ``--lago-cache`` the prefix comes up with its deploy scripts run, and from the
+cache of checkpoints where one was brought up before.
 """
 
 from __future__ import annotations
@@ -37,6 +38,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="leave prefixes running after the tests, to look at them",
     )
+    group.addoption(
+        "--lago-cache",
+        action="store_true",
+        help="bring prefixes up provisioned, and from checkpoints of the cache where there are any",
+    )
+    parser.addini("lago_cache", help="as --lago-cache", type="bool", default=False)
     parser.addini(
         "lago_init_file",
         help=f"init file of the fixture lago_prefix; default: {_INIT_FILE} beside the test module",
@@ -71,9 +78,13 @@ def lago_prefix(
     """A running prefix, the same for all tests of the module."""
     from lago_sdk.prefix import Prefix
 
-    keep = bool(request.config.getoption("--lago-keep"))
+    options = request.config
+    cache = bool(options.getoption("--lago-cache") or options.getini("lago_cache"))
+    keep = bool(options.getoption("--lago-keep"))
     workdir = tmp_path_factory.mktemp("lago") / "workdir"
-    with Prefix.create(lago_init_file, workdir=workdir, config=lago_config, keep=keep) as prefix:
+    with Prefix.create(
+        lago_init_file, workdir=workdir, config=lago_config, keep=keep, cache=cache
+    ) as prefix:
         prefix.start()
         yield prefix
 
