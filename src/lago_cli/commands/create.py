@@ -110,6 +110,8 @@ def up(
         **template_arguments(template_repo_path, template_repo_name),
     )
     prefix = _open_or_create(session, initfile, cache=cache)
+    if cache and not prefix.record.cache:
+        _tell_uncached(session, prefix)
     report = prefix.start()
     if report.started:
         names = ", ".join(report.started)
@@ -157,6 +159,16 @@ def _compare(session: Session, prefix: "Prefix", source: Path) -> None:
             "is; to apply the file: lagoctl destroy, then lagoctl up"
         )
         session.observer(Note(message=message, warning=True))
+
+
+def _tell_uncached(session: Session, prefix: "Prefix") -> None:
+    from lago_sdk import Note
+
+    message = (
+        f"the prefix {prefix.name!r} was made without --cache, and boots; to use the cache: "
+        "lagoctl destroy, then lagoctl up --cache"
+    )
+    session.observer(Note(message=message, warning=True))
 
 
 def _create(session: Session, source: Path, workdir: Path, *, cache: bool) -> "Prefix":

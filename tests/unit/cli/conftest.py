@@ -11,6 +11,7 @@ from lago_sdk import NetState, NetStatus, NicStatus, PrefixStatus, VMState, VMSt
 from lago_sdk.errors import PrefixNotFoundError
 from lago_sdk.results import CommandResult, Road
 from lago_sdk.service.power.start import StartReport
+from lago_sdk.service.store import PrefixRecord
 
 
 class FakeConsoleHandle:
@@ -78,6 +79,8 @@ class FakePrefix:
         self.name = name
         self.uuid = "0" * 32
         self.spec = "spec"
+        self.record = PrefixRecord(host="private", run_dir="/run/x")
+        self.checkpoint = None
         self.calls = []
         self.running = set()
         self.error = None
@@ -141,6 +144,7 @@ class FakeLibrary:
         self.tmp_path = tmp_path
         self.prefixes = {}
         self.created = []
+        self.cached = []
         self.opened = []
 
     def add(self, name="default", workdir=None):
@@ -159,6 +163,7 @@ class FakeLibrary:
         self, spec, *, workdir=None, name="default", config=None, observer=None, cache=False
     ):
         self.created.append((str(spec), workdir, name, config))
+        self.cached.append(cache)
         return self.add(name, workdir)
 
 

@@ -5,6 +5,7 @@ what the makers are given, and not from a list of what seems to matter:
 
 - the plan, by the same function that writes ``plan.json``: every field of every model;
 - what is rendered from the plan: domains, networks, and seeds without their generated keys;
+- the library itself, by its sources: what they write into disks is seen nowhere else;
 - the content of every file that a string of the plan names, and of the images below disks;
 - the deploy scripts, by the content of the prefix's own copies;
 - the facts of the host that domains are rendered by, and what QEMU says of itself.
@@ -134,7 +135,9 @@ def _render(plan: Plan, facts: HostFacts) -> dict[str, object]:
     nets = {net.name: net for net in plan.nets}
     domain = partial(render_domain, nets=nets, facts=facts, root=_PREFIX[1:], prefix_uuid=_NOBODY)
     return {
-        "domains": {vm.name: domain(vm, display_password="") for vm in plan.vms},
+        "domains": {
+            vm.name: domain(vm, display_password="", public_keys=["login"]) for vm in plan.vms
+        },
         "networks": {net.name: render_network(net, prefix_uuid=_NOBODY) for net in plan.nets},
         "seeds": {vm.name: _render_seed(vm, plan) for vm in plan.vms if vm.seed is not None},
     }
@@ -156,7 +159,7 @@ def _digest_files(
 ) -> Mapping[str, str]:
     """Return the digests of all files of this machine that a plan names, by their paths."""
     found: dict[str, str] = {}
-    for source in _list_images(plan):
+    for source in {source.path: source for source in _list_images(plan)}.values():
         image = world.images.inspect(Path(source.path))
         chain = resolve_chain(image, images=world.images, templates=world.templates)
         below = (*chain.layers[1:], *((chain.template,) if chain.template is not None else ()))

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 _WAIT_SECONDS = 3600.0
 """How long one that brings the same lab up is waited for, at most."""
-_ANSWER_SECONDS = 30.0
+_ANSWER_SECONDS = 60.0
 
 
 @attrs.frozen(kw_only=True)
