@@ -5,7 +5,7 @@ import json
 import attrs
 import pytest
 
-from lago_cli.tables import describe_checkpoint
+from lago_cli.tables import describe_checkpoint, status_tables
 from lago_sdk import CheckpointStage, CheckpointUse, Config
 from lago_sdk.connect import open_checkpoints
 from lago_sdk.service.checkpoints.key import Key
@@ -132,9 +132,11 @@ def test_up_says_where_the_lab_came_from_and_that_deploy_has_nothing_to_do(
     result = lagoctl("up", "LagoInitFile", "--cache", "--deploy")
     assert "restored from checkpoint 3fa85f640000" in result.stderr
     assert "nothing to do: web-1: the scripts ran when the lab came up" in result.stderr
-    assert "\nrestored from checkpoint 3fa85f640000 of" in result.stdout
+    assert "Checkpoint: restored from checkpoint 3fa85f640000 of" in result.stdout
     flat = lagoctl("status", "-f", "flat").stdout
-    assert "\nCheckpoint: restored from checkpoint 3fa85f640000" in flat
+    assert "Checkpoint: restored from checkpoint 3fa85f640000" in flat
+    table = status_tables(prefix.status())
+    assert "\nrestored from checkpoint 3fa85f640000 of" in table
 
 
 def test_a_lab_that_was_made_without_the_cache_is_told_of(library, lagoctl, tmp_path):
