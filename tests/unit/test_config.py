@@ -180,10 +180,26 @@ class TestMistakes:
         assert notes == []
 
     @pytest.mark.parametrize(
+        ("name", "text", "value"),
+        [
+            ("checkpoint_max_age", "90", 90.0),
+            ("checkpoint_max_age", "1.5h", 5400.0),
+            ("checkpoint_max_age", "2w", 14 * 86400.0),
+            ("checkpoint_max_size", "512", 512),
+            ("checkpoint_max_size", "20G", 20 << 30),
+            ("checkpoint_max_size", "1.5 MiB", 3 << 19),
+        ],
+    )
+    def test_durations_and_sizes_have_units(self, tmp_path, name, text, value):
+        assert getattr(_load(tmp_path, f"[lago]\n{name} = {text}\n"), name) == value
+
+    @pytest.mark.parametrize(
         ("setting", "expected"),
         [
             ("accel = fast", "expected one of: auto, kvm, tcg"),
             ("ssh_timeout = soon", "expected a number of seconds"),
+            ("checkpoint_max_age = 3y", "expected a duration such as 90m, 12h, 30d or 2w"),
+            ("checkpoint_max_size = -1", "expected a size such as 500M, 20G or 1.5T"),
             ("ssh_timeout = 0", "expected a number of seconds above 0"),
             ("ssh_timeout = nan", "expected a number of seconds above 0"),
             ("logdepth = many", "expected a whole number"),

@@ -7,7 +7,7 @@ import typer
 from lago_cli.output import render_table
 from lago_cli.session import Session
 from lago_cli.tables import KEY_DIGITS
-from lago_cli.units import format_date, format_size, parse_duration, parse_size
+from lago_cli.units import format_date, format_size
 from lago_cli.verbs import new_family, verb
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def gc(
         typer.Option(
             "--max-age",
             metavar="TIME",
-            help="Remove what was not used for so long: 12h, 30d, 2w; 0: all. The settings "
-            "checkpoint_max_age and checkpoint_max_size hold when neither limit is given.",
+            help="Remove what was not used for so long: 12h, 30d, 2w; 0: all. The setting "
+            "checkpoint_max_age when absent.",
         ),
     ] = None,
     max_size: Annotated[
@@ -95,7 +95,8 @@ def gc(
         typer.Option(
             "--max-size",
             metavar="SIZE",
-            help="Remove the least recently used until all take at most so much: 20G.",
+            help="Remove the least recently used until all take at most so much: 20G. The "
+            "setting checkpoint_max_size when absent.",
         ),
     ] = None,
     dry_run: Annotated[
@@ -109,13 +110,11 @@ def gc(
     """
     from lago_sdk import gc_checkpoints
 
+    session.set_arguments(checkpoint_max_age=max_age, checkpoint_max_size=max_size)
     config = session.config
-    has_limit = max_age is not None or max_size is not None
-    age = config.checkpoint_max_age if not has_limit else None
-    size = config.checkpoint_max_size if not has_limit else None
     report = gc_checkpoints(
-        older_than=age if max_age is None else parse_duration(max_age),
-        max_size=size if max_size is None else parse_size(max_size),
+        older_than=config.checkpoint_max_age,
+        max_size=config.checkpoint_max_size,
         is_dry=dry_run,
         config=config,
     )
