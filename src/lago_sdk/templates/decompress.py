@@ -19,6 +19,8 @@ _OUTPUT = 1 << 18
 """Bytes of a piece. Larger ones bring no speed, and a few are held: a file by ``xz -9`` needs
 64 MiB for its dictionary alone."""
 _HEAD = 6
+_MEMORY = 130 << 20
+"""Bytes that an xz stream may ask for, twice those of ``xz -9``; zstd keeps the like by itself."""
 _DEPTH = 4
 """Pieces that one thread may be ahead of the next."""
 
@@ -94,7 +96,7 @@ class _XzMember:
     def __init__(self) -> None:
         import lzma
 
-        self._inner = lzma.LZMADecompressor(format=lzma.FORMAT_XZ)
+        self._inner = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_MEMORY)
 
     @property
     def eof(self) -> bool:
@@ -112,6 +114,9 @@ class _XzMember:
             while not self._inner.eof and not self._inner.needs_input:
                 yield self._inner.decompress(b"", _OUTPUT)
         except lzma.LZMAError as error:
+            if "limit" in str(error):
+                message = f"the xz data asks for more than {_MEMORY >> 20} MiB of memory"
+                raise TemplateError(message, hint="compress it anew, with xz -9 at most") from error
             raise TemplateError(f"the xz data is damaged: {error}") from error
 
 

@@ -16,6 +16,7 @@ import sys
 import textwrap
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,21 @@ class TestForms:
         server.files["el9.raw.xz"] = server.add("other", compress("gz", IMAGE))
         write_repository(tmp_path, server.url)
         assert Path(fetch_template("el9", config=config).image.path).read_bytes() == IMAGE
+
+    @pytest.mark.parametrize("code", [36, 40], ids=["1 GiB", "4 GiB"])
+    def test_xz_data_that_asks_for_all_memory_is_refused(self, tmp_path, server, config, code):
+        # A hostile header: the block's dictionary is said to be huge (.xz format, 5.3.1).
+        data = bytearray(compress("xz", IMAGE))
+        size = (data[12] + 1) * 4
+        data[16] = code
+        data[12 + size - 4 : 12 + size] = zlib.crc32(data[12 : 12 + size - 4]).to_bytes(4, "little")
+        server.add("el9.raw.xz", bytes(data))
+        server.add("el9.raw.hash", digest(IMAGE).encode())
+        write_repository(tmp_path, server.url)
+        with pytest.raises(TemplateError, match="more than 130 MiB of memory") as caught:
+            fetch_template("el9", config=config)
+        assert "xz -9" in caught.value.hint
+        assert partials(config) == []
 
     def test_a_server_that_calls_a_file_encoded_does_not_unpack_it(self, tmp_path, server, config):
         publish(server, "gz").encoding = "gzip"
