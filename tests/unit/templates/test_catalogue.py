@@ -9,7 +9,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from template_servers import running_server
 
 from lago_sdk.config import Config
 from lago_sdk.errors import TemplateError, TemplateNotFoundError
@@ -23,12 +22,6 @@ from lago_sdk.templates.store import TemplateStore
 
 SHA256, SHA512, MD5 = "ab" * 32, "cd" * 64, "ef" * 16
 BUNDLED = {entry.name: entry for entry in list_catalogue(Config(template_repos=Path("/nowhere")))}
-
-
-@pytest.fixture
-def server():
-    with running_server() as found:
-        yield found
 
 
 @pytest.fixture

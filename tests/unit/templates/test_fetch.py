@@ -20,7 +20,6 @@ import zlib
 from pathlib import Path
 
 import pytest
-from template_servers import running_server
 
 from lago_sdk.config import Config
 from lago_sdk.errors import TemplateError, TemplateNotFoundError
@@ -44,22 +43,6 @@ def impatient(monkeypatch):
         return original(**{"backoff": 0.01, **values})
 
     monkeypatch.setattr(locations, "Limits", make)
-
-
-@pytest.fixture
-def server():
-    with running_server() as found:
-        yield found
-
-
-@pytest.fixture
-def config(tmp_path):
-    return Config(
-        template_store=tmp_path / "store",
-        template_repos=tmp_path / "repos",
-        download_timeout=5,
-        download_attempts=3,
-    )
 
 
 @functools.cache

@@ -9,30 +9,12 @@ import subprocess
 import threading
 
 import pytest
-from template_servers import running_server
 
-from lago_sdk.config import Config
 from lago_sdk.errors import TemplateError, TemplateNotFoundError
 from lago_sdk.templates.fetch import fetch_template
 from lago_sdk.templates.store import TemplateStore
 
 WORDS = [b"of the base", b"of the layer", b"of the uppermost"]
-
-
-@pytest.fixture
-def server():
-    with running_server() as found:
-        yield found
-
-
-@pytest.fixture
-def config(tmp_path):
-    return Config(
-        template_store=tmp_path / "store",
-        template_repos=tmp_path / "repos",
-        download_timeout=5,
-        download_attempts=2,
-    )
 
 
 class Publisher:
