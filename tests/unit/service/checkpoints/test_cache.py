@@ -13,6 +13,7 @@ from lago_sdk.connect import open_checkpoints
 from lago_sdk.errors import HostError, HypervisorError, LagoError
 from lago_sdk.ports import HostKind
 from lago_sdk.service.checkpoints.gc import choose_garbage, collect_checkpoints
+from lago_sdk.service.checkpoints.key import Key
 from lago_sdk.service.checkpoints.model import Checkpoint
 from lago_sdk.service.store import PrefixRecord
 from lago_sdk.spec.disk import DiskFormat
@@ -461,6 +462,21 @@ def test_the_limits_of_the_settings_hold_when_a_checkpoint_is_kept(machine):
     _, report = machine.up()
     assert report.checkpoint.stage is KEPT
     assert machine.store.list() == ()
+
+
+def test_the_first_of_two_that_are_kept_stays_and_a_damaged_one_does_not(machine):
+    store, key = machine.store, Key("{}")
+
+    def publish(word):
+        with store.making() as layout:
+            (layout.path / "word").write_text(word)
+            store.publish(layout, key, lab="/lab", vms=("web",))
+        return (store.path / key.digest / "word").read_text()
+
+    assert publish("one") == "one"
+    assert publish("two") == "one"
+    (store.path / key.digest / "key.json").write_text("{ }")
+    assert publish("three") == "three"
 
 
 def test_files_are_the_owners_alone(machine):
