@@ -75,22 +75,25 @@ class Bench:
             observer=(lambda event: None) if notes is None else notes.append,
         )
 
-    def lagoctl(self, name, *words, **changes):
-        """Start lagoctl in a directory of its own, which has the init file."""
-        place = self.path / name
-        place.mkdir(exist_ok=True)
-        (place / "LagoInitFile").write_text(json.dumps(self.spec(**changes)))
-        environment = {
+    @property
+    def environment(self):
+        return {
             **os.environ,
             "LAGO_CACHE_DIR": str(self.config.cache_dir),
             "LAGO_TEMPLATE_STORE": str(self.config.template_store),
             "LAGO_HOST": self.host,
             "COLUMNS": "200",
         }
+
+    def begin(self, name, *words, **changes):
+        """Start a module of Python in a directory of its own, which has the init file."""
+        place = self.path / name
+        place.mkdir(exist_ok=True)
+        (place / "LagoInitFile").write_text(json.dumps(self.spec(**changes)))
         return subprocess.Popen(
-            [sys.executable, "-m", "lago_cli", *words],
+            [sys.executable, "-m", *words],
             cwd=place,
-            env=environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -98,7 +101,8 @@ class Bench:
         )
 
     def run(self, name, *words, **changes):
-        with self.lagoctl(name, *words, **changes) as process:
+        """Run lagoctl in such a directory."""
+        with self.begin(name, "lago_cli", *words, **changes) as process:
             out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
         return out, err
@@ -151,6 +155,22 @@ def test_another_process_goes_on_from_what_was_kept(bench, kept):
         shutil.move(bench.path / "aside", bench.config.checkpoints)
     finally:
         bench.run("second", "destroy", "--yes")
+
+
+@pytest.mark.private_only
+@pytest.mark.root_only
+@pytest.mark.parametrize("words", [["--lago-cache"], ["-o", "lago_cache=true"]])
+def test_the_fixture_of_the_pytest_plugin_uses_it(bench, kept, words):
+    place = bench.path / "suite"
+    place.mkdir(exist_ok=True)
+    (place / "test_suite.py").write_text(
+        "def test_it(lago_prefix):\n"
+        "    assert lago_prefix.checkpoint.stage.value == 'restored'\n"
+        "    lago_prefix.vms['web'].ssh('kill -0 $(cat /tmp/pid)').check()\n"
+    )
+    with bench.begin("suite", "pytest", "-q", "-p", "no:cacheprovider", *words) as process:
+        out, _ = process.communicate(timeout=300)
+    assert "1 passed" in out
 
 
 @pytest.mark.private_only
@@ -228,7 +248,9 @@ def test_a_kill_while_it_is_kept_leaves_nothing_to_hit(bench):
 @pytest.mark.root_only
 def test_of_two_at_once_one_boots_and_both_run(bench):
     try:
-        both = [bench.lagoctl(name, "up", "--cache", memory=195) for name in ("left", "right")]
+        both = [
+            bench.begin(name, "lago_cli", "up", "--cache", memory=195) for name in ("left", "right")
+        ]
         told = [process.communicate(timeout=300)[1] for process in both]
         assert [process.returncode for process in both] == [0, 0], told
         words = ("kept as checkpoint", "restored from checkpoint")

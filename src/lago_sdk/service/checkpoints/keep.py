@@ -13,7 +13,9 @@ from lago_sdk.render.machine import move_machine
 from lago_sdk.service.checkpoints.gc import collect_checkpoints
 from lago_sdk.service.checkpoints.store import CheckpointStore
 from lago_sdk.service.forks.create import copy_files
+from lago_sdk.service.forks.space import estimate_state
 from lago_sdk.service.forks.state import FrozenVM, take_state
+from lago_sdk.service.snapshots.space import check_space
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +50,7 @@ def keep(context: PrefixContext, key: Key) -> float | None:
     store, world = open_store(context), context.world
     try:
         with context.step("keep checkpoint", key.digest), store.making() as layout:
+            check_space([(layout.path, estimate_state(context))], "the checkpoint")
             frozen = take_state(context, layout)
             copy_files(context, layout)
             _write_frozen(context, layout, frozen)

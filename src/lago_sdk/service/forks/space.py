@@ -35,15 +35,15 @@ def check_fork_space(context: PrefixContext, count: int, snapshot: str | None) -
     Raises:
         SnapshotError: There may not be; or a VM cannot be kept with its memory.
     """
-    size = _estimate_state(context) if snapshot is None else 0
+    size = estimate_state(context) if snapshot is None else 0
     if snapshot is not None:
         size = count * _estimate_copies(context, snapshot)
     what = "the fork" if count == 1 else f"the {count} forks"
     check_space([(context.layout.path.parent, size + count * _FORK_BYTES)], what)
 
 
-def _estimate_state(context: PrefixContext) -> int:
-    """Return what memories and layers take; all forks of a moment share them."""
+def estimate_state(context: PrefixContext) -> int:
+    """Return the bytes that memories and layers take; all forks of a moment share them."""
     choices = choose_all(context)
     resident = find_resident(context, choices)
     memories = sum(

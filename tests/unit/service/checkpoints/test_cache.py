@@ -1,8 +1,10 @@
 """The cache on fakes: kept once, restored later, never in the way."""
 
 import os
+import shutil
 import threading
 from contextlib import suppress
+from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -285,6 +287,14 @@ def test_a_memory_that_cannot_be_written_is_told_and_the_lab_runs_on(machine):
     assert "no space left" in machine.warnings[0]
     assert all(found.state.value == "running" for found in prefix.status().vms)
     assert list((machine.config.checkpoints / ".making").iterdir()) == []
+
+
+def test_a_file_system_without_room_is_told_before_anything_stands_still(machine, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5 << 20))
+    prefix, report = machine.up()
+    assert report.checkpoint.stage is BOOTED
+    assert "the checkpoint may need" in machine.warnings[0]
+    assert prefix._world.hypervisor.count("suspend_domain") == 0
 
 
 def test_a_cache_that_cannot_be_written_is_told_and_the_lab_runs(machine):
