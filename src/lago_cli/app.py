@@ -35,6 +35,10 @@ _FAMILIES = {
         "revert": "Go back to a snapshot: memory and disks are those of then.",
     },
     "fork": {"fork": "Make running copies of the lab, each a prefix of its own."},
+    "export": {
+        "export": "Write the lab into a directory, to make it again elsewhere.",
+        "import": "Make a prefix of what was exported; nothing runs yet.",
+    },
     "look": {
         "status": "Show the VMs and nets: their state and addresses.",
         "list": "List the prefixes of the workdir.",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ConfigError,
         ConsoleError,
         DeployError,
+        ExportError,
         HostError,
         HostKeyChangedError,
         HypervisorError,
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from lago_sdk.plan.models import DiskPlan, Image, NetPlan, NicPlan, Plan, VMPlan
     from lago_sdk.ports.agent import AgentState
     from lago_sdk.ports.extraction import Extraction, Skipped
+    from lago_sdk.ports.images import Compression
     from lago_sdk.ports.machines import Machine, VMProvider
     from lago_sdk.ports.plugins import PluginInfo, PluginKind
     from lago_sdk.ports.services import RunInGuest, ServiceProvider
@@ -87,6 +89,7 @@ if TYPE_CHECKING:
         CheckpointStage,
         CheckpointUse,
     )
+    from lago_sdk.service.exporting.model import ExportedDisk, ExportReport
     from lago_sdk.service.guests.agent import GuestInterface, GuestOS
     from lago_sdk.service.guests.console import ConsoleSession
     from lago_sdk.service.observing.status import NetStatus, NicStatus, PrefixStatus, VMStatus
@@ -137,7 +140,7 @@ if TYPE_CHECKING:
         VMSpec,
     )
     from lago_sdk.state import NetState, ServiceAction, ServiceState, VMState
-    from lago_sdk.templates.archive import Compression, ExportedTemplate
+    from lago_sdk.templates.archive import ExportedTemplate
     from lago_sdk.templates.catalogue import CatalogueEntry
     from lago_sdk.templates.gc import GarbageReport, TemplateInfo
     from lago_sdk.templates.repository import TemplateRepository
@@ -175,7 +178,7 @@ _HOMES = {
     "lago_sdk.config": "AccelChoice Config",
     "lago_sdk.errors": (
         "AgentError CaptureError CommandError CommandTimeoutError ConfigError ConsoleError "
-        "DeployError "
+        "DeployError ExportError "
         "HostError HostKeyChangedError HypervisorError LagoError LockedError MissingToolError "
         "NetInUseError NetNotFoundError PathNotFoundError PrefixExistsError "
         "PrefixNotFoundError SSHError "
@@ -194,6 +197,7 @@ _HOMES = {
     "lago_sdk.plan.models": "DiskPlan Image NetPlan NicPlan Plan VMPlan",
     "lago_sdk.adapters.plugins": "InstalledPlugins has_plugins",
     "lago_sdk.ports.agent": "AgentState",
+    "lago_sdk.ports.images": "Compression",
     "lago_sdk.ports.machines": "Machine VMProvider",
     "lago_sdk.ports.plugins": "PluginInfo PluginKind",
     "lago_sdk.ports.services": "RunInGuest ServiceProvider",
@@ -204,6 +208,7 @@ _HOMES = {
         "Checkpoint CheckpointGarbage CheckpointStage CheckpointUse"
     ),
     "lago_sdk.service.guests.agent": "GuestInterface GuestOS",
+    "lago_sdk.service.exporting.model": "ExportReport ExportedDisk",
     "lago_sdk.service.seeing.collect": "CollectReport VMArtifacts",
     "lago_sdk.service.seeing.capture": "Capture CaptureReport",
     "lago_sdk.service.guests.console": "ConsoleSession",
@@ -225,7 +230,7 @@ _HOMES = {
         "Problem Severity ShareSpec SubnetChoice TemplateDisk TemplateType VMSpec VideoModel"
     ),
     "lago_sdk.state": "NetState ServiceAction ServiceState VMState",
-    "lago_sdk.templates.archive": "Compression ExportedTemplate",
+    "lago_sdk.templates.archive": "ExportedTemplate",
     "lago_sdk.templates.catalogue": "CatalogueEntry",
     "lago_sdk.templates.gc": "GarbageReport TemplateInfo",
     "lago_sdk.templates.repository": "TemplateRepository",
@@ -285,6 +290,9 @@ __all__ = [
     "DiskState",
     "EmptyDisk",
     "Event",
+    "ExportError",
+    "ExportReport",
+    "ExportedDisk",
     "ExportedTemplate",
     "ExtractRoad",
     "Extraction",

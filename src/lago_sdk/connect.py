@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         SSHTarget,
     )
     from lago_sdk.service.checkpoints.store import CheckpointStore
+    from lago_sdk.service.exporting.load import ExportTools
     from lago_sdk.service.layout import PrefixLayout
     from lago_sdk.templates.store import TemplateStore
     from lago_sdk.templates.usage import MarkedTemplates
@@ -79,6 +80,7 @@ def connect(
     from lago_sdk.adapters.outside import dial_outside
     from lago_sdk.adapters.qemu_img import QemuImg
     from lago_sdk.adapters.seed_iso import SeedIso
+    from lago_sdk.templates import packing
 
     host = _create_host(layout, uuid=uuid, record=record, config=config)
     has_kvm = _has_kvm_for_appliances(record)
@@ -96,6 +98,7 @@ def connect(
         config=config,
         host=host,
         images=QemuImg(),
+        packer=packing,
         disks=_create_disks(has_kvm=has_kvm),
         builders=_create_builders(has_kvm=has_kvm),
         archives=ova,
@@ -152,6 +155,22 @@ def _open_templates(
     store = open_store(config)
     source = FetchedTemplates(store, config=config, observer=observer)
     return MarkedTemplates(source, store, uuid_path=layout.uuid, uuid=uuid, observer=observer)
+
+
+def open_export_tools(config: Config, observer: Observer) -> ExportTools:
+    """Return what an export is looked at with, before there is a prefix."""
+    from lago_sdk.adapters.qemu_img import QemuImg
+    from lago_sdk.service.exporting.load import ExportTools
+    from lago_sdk.templates import packing
+    from lago_sdk.templates.fetch import FetchedTemplates
+
+    return ExportTools(
+        images=QemuImg(),
+        packer=packing,
+        templates=FetchedTemplates(open_store(config), config=config, observer=observer),
+        observe=observer,
+        cpus=os.cpu_count() or 1,
+    )
 
 
 def diagnose_hosts(config: Config) -> tuple[Finding, ...]:

@@ -31,6 +31,7 @@
     │   └── SnapshotExistsError    the name is taken
     ├── NetNotFoundError           no such net; names those there are
     ├── NetInUseError              a net is not stopped: VMs that run use it; names them
+    ├── ExportError                nothing was exported, or an export cannot be taken in
     ├── CaptureError               packets cannot be captured; says why not
     ├── CommandError               a command in a guest exited non-zero (CommandResult.check)
     ├── SSHError                   ssh to a guest failed for good
@@ -285,6 +286,10 @@ class NetInUseError(LagoError):
         self.vms = tuple(vms)
         message = f"the net {net!r} is not stopped: {', '.join(vms)} would lose it"
         super().__init__(message, hint=f"stop them first: lagoctl stop {' '.join(vms)}")
+
+
+class ExportError(LagoError):
+    """A prefix cannot be exported, or an export is damaged, unsafe or of another kind."""
 
 
 class CaptureError(LagoError):

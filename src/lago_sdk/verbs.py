@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from lago_sdk.adapters.plugins import InstalledPlugins
     from lago_sdk.events import Observer
     from lago_sdk.plan.models import Plan
-    from lago_sdk.ports import PluginInfo
+    from lago_sdk.ports import Compression, PluginInfo
     from lago_sdk.service.checkpoints.model import Checkpoint, CheckpointGarbage
     from lago_sdk.spec.problems import Problem
-    from lago_sdk.templates.archive import Compression, ExportedTemplate
+    from lago_sdk.templates.archive import ExportedTemplate
     from lago_sdk.templates.catalogue import CatalogueEntry
     from lago_sdk.templates.gc import GarbageReport, TemplateInfo
     from lago_sdk.templates.sources import OutdatedTemplate

@@ -67,11 +67,36 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o644, durable: b
 
 
 def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def publish(scratch: Path, target: Path) -> None:
+    """Have the directory *scratch* at *target*, with all that is in it on the disk before.
+
+    Args:
+        scratch: A directory that is complete, on the file system of *target*.
+        target: Its final name: nothing is there, or an empty directory.
+
+    Raises:
+        LagoError: Something is there, or it cannot be renamed; *scratch* stays.
+    """
+    try:
+        for directory, _, names in os.walk(scratch, topdown=False):
+            for name in names:
+                _sync(Path(directory, name), os.O_RDONLY | os.O_NOFOLLOW)
+            _sync(Path(directory), os.O_RDONLY | os.O_DIRECTORY)
+        os.rename(scratch, target)  # noqa: PTH104 - one system call, made plain
+        _sync_directory(target.parent)
+    except OSError as error:
+        raise _translate(error, f"cannot make the directory {str(target)!r}") from error
 
 
 def remove_tree(path: Path) -> None:
@@ -239,6 +264,8 @@ def _translate(error: OSError, what: str) -> LagoError:
     hints = {
         errno.ENOSPC: "the file system is full",
         errno.EROFS: "the file system is mounted read-only",
+        errno.ENOTEMPTY: "there is something in it already: take another name",
+        errno.EBUSY: "something is mounted there: name a directory in it",
         errno.EACCES: "you lack the permission; look at the owner with ls -ld",
         errno.EPERM: "you lack the permission; look at the owner with ls -ld",
     }

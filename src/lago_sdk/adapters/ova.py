@@ -5,6 +5,8 @@ Nothing is unpacked by the names in the archive: who asks for a member says wher
 
 from __future__ import annotations
 
+import errno
+import io
 import shutil
 import tarfile
 from contextlib import contextmanager
@@ -16,6 +18,9 @@ from lago_sdk.errors import ImageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+    from typing import BinaryIO
+
+    from lago_sdk.ports import Tell
 
 _MAX_MEMBERS = 4096
 _MAX_TEXT = 16 << 20
@@ -23,6 +28,9 @@ _MAX_TEXT = 16 << 20
 _MAX_GROWTH = 64
 """How much larger than the (compressed) archive all that is in it may be."""
 _CHUNK = 1 << 20
+_USTAR_LIMIT = 0o77777777777
+"""Largest size that a header of POSIX.1-1988 can tell."""
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def list_files(path: Path) -> Mapping[str, int]:
@@ -70,6 +78,67 @@ def extract_file(path: Path, name: str, target: Path) -> None:
         assert stream is not None, "only files are listed"
         with target.open("wb") as file:
             shutil.copyfileobj(stream, file, _CHUNK)
+
+
+def create_archive(path: Path, files: Mapping[str, Path], *, progress: Tell) -> None:
+    """Make the archive of an appliance: a tar file of POSIX.1-1988 (ustar), as DSP0243 asks.
+
+    Files of 8 GiB and more, which that cannot tell, are written as GNU tar does.
+
+    Args:
+        path: The new archive.
+        files: What goes into it, by the names in it, in its order.
+        progress: Told the bytes that are written.
+
+    Raises:
+        ImageError: A file cannot be read, or the archive not be written; nothing is left then.
+    """
+    try:
+        total = sum(source.stat().st_size for source in files.values())
+        with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
+            done = 0
+            for name, source in files.items():
+                info = _describe(name, source)
+                if info.size > _USTAR_LIMIT:
+                    archive.format = tarfile.GNU_FORMAT
+                with source.open("rb") as file:
+                    archive.addfile(info, _Followed(file, done, total, progress))
+                done += info.size
+    except (OSError, tarfile.TarError) as error:
+        path.unlink(missing_ok=True)
+        full = isinstance(error, OSError) and error.errno in _FULL
+        raise ImageError(
+            f"cannot make the archive {path}: {error}",
+            hint="the file system is full: free some space" if full else None,
+        ) from error
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _describe(name: str, source: Path) -> tarfile.TarInfo:
+    """Return the member for *source*, without anything that is about this machine."""
+    status = source.stat()
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime, info.mode = status.st_size, int(status.st_mtime), 0o644
+    return info
+
+
+class _Followed(io.RawIOBase):
+    """A file whose reader is told how far it has come."""
+
+    def __init__(self, file: BinaryIO, done: int, total: int, progress: Tell) -> None:
+        self._file = file
+        self._done = done
+        self._total = total
+        self._progress = progress
+
+    def read(self, size: int = -1) -> bytes:
+        """Read from the file."""
+        data = self._file.read(size)
+        self._done += len(data)
+        self._progress(self._done, self._total)
+        return data
 
 
 @contextmanager

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lago_sdk.adapters.conversion import Conversions
 from lago_sdk.adapters.process import run
-from lago_sdk.errors import ImageError, ToolError, shorten
+from lago_sdk.adapters.qcow2 import find_backing
+from lago_sdk.adapters.qemu_info import qemu_format, read_info, translate
+from lago_sdk.errors import ImageError, ToolError
 from lago_sdk.plan.models import Image
 from lago_sdk.spec.disk import DiskFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+
 _FORMATS = {"qcow2": DiskFormat.QCOW2, "raw": DiskFormat.RAW}
 _QCOW2 = b"QFI\xfb"
 _VMDK = b"KDMV"
 _VMDK_TEXT = b"# Disk DescriptorFile"
 """What the formats of images begin with."""
-_HINTS = (
-    ("No space left on device", "the file system is full: free some space"),
-    ("Permission denied", "check the permissions of the file and of the directories above it"),
-    ("No such file or directory", "the file, its directory or its backing file is missing"),
-    ("smaller than", "ask for at least the size of the backing file"),
-)
-"""What qemu-img and cp say, and what to try then."""
 
 
-class QemuImg:
+class QemuImg(Conversions):
     """Makes and inspects qcow2 and raw images.
 
     Images are written where they are asked for, so what is there after a crash may be half of
@@ -55,7 +51,7 @@ class QemuImg:
                 f"an overlay of {size} bytes cannot hold {backing.path}, which has {backing.size}",
                 hint="a disk can be made larger than its template, not smaller",
             )
-        base = ["-F", _qemu_format(backing.format), "-b", str(Path(backing.path).absolute())]
+        base = ["-F", qemu_format(backing.format), "-b", str(Path(backing.path).absolute())]
         self._create(path, ["-f", "qcow2", "-o", "lazy_refcounts=on", *base], size)
 
     def create_empty(self, path: Path, *, size: int, image_format: DiskFormat) -> None:
@@ -71,7 +67,7 @@ class QemuImg:
         """
         if size <= 0:
             raise ImageError(f"a disk of {size} bytes is no disk: {path}")
-        self._create(path, ["-f", _qemu_format(image_format)], size)
+        self._create(path, ["-f", qemu_format(image_format)], size)
 
     def create_layer(
         self, source: Path, path: Path, *, image_format: DiskFormat, below: Image | None
@@ -85,8 +81,8 @@ class QemuImg:
         if below is not None:
             place = Path(below.path)
             name = place.name if place.parent == path.parent else str(place.absolute())
-            base = ["-F", _qemu_format(below.format), "-B", name]
-        options = ["-q", "-U", "-f", _qemu_format(image_format), "-O", "qcow2", *base]
+            base = ["-F", qemu_format(below.format), "-B", name]
+        options = ["-q", "-U", "-f", qemu_format(image_format), "-O", "qcow2", *base]
         try:
             self._change(
                 f"make a layer of {source}",
@@ -96,6 +92,25 @@ class QemuImg:
             path.unlink(missing_ok=True)
             raise
 
+    def move_onto(self, path: Path, backing: Image) -> None:
+        """Put *path* on another image: what that one has otherwise is copied into *path*.
+
+        Raises:
+            ImageError: *path* is no qcow2 image, or cannot be written.
+        """
+        base = str(Path(backing.path).absolute())
+        options = ["-q", "-f", "qcow2", "-F", qemu_format(backing.format), "-b", base]
+        self._change(f"rebase {path}", ["rebase", *options, str(path.absolute())])
+
+    def refer(self, path: Path, name: str, backing: Image) -> None:
+        """Write *name* into *path* as that of the image below it; nothing is looked at.
+
+        Raises:
+            ImageError: *path* is no qcow2 image, or cannot be written.
+        """
+        options = ["-q", "-u", "-f", "qcow2", "-F", qemu_format(backing.format), "-b", name]
+        self._change(f"rebase {path}", ["rebase", *options, str(path.absolute())])
+
     def create_neighbour(self, path: Path, below: Image) -> None:
         """Make a qcow2 overlay that finds *below* wherever both are moved together.
 
@@ -103,7 +118,7 @@ class QemuImg:
             ImageError: *below* is missing or damaged, or *path* cannot be written.
         """
         name = os.path.relpath(below.path, path.parent)
-        base = ["-F", _qemu_format(below.format), "-b", name]
+        base = ["-F", qemu_format(below.format), "-b", name]
         self._create(path, ["-f", "qcow2", "-o", "lazy_refcounts=on", *base], None)
 
     def copy(self, source: Path, path: Path) -> None:
@@ -117,7 +132,7 @@ class QemuImg:
             run(argv, timeout=None)
         except ToolError as error:
             path.unlink(missing_ok=True)
-            raise _translate(f"cannot copy {source} to {path}", error) from error
+            raise translate(f"cannot copy {source} to {path}", error) from error
 
     def inspect(self, path: Path) -> Image:
         """Read format and size of an image, also of one that a running VM uses.
@@ -125,7 +140,7 @@ class QemuImg:
         Raises:
             ImageError: It is missing, damaged, or neither qcow2 nor raw.
         """
-        info: Mapping[str, Any] = self._info(path, [])
+        info: Mapping[str, Any] = read_info(path)
         return _image(info, path)
 
     def rebase(self, path: Path, backing: Image) -> None:
@@ -134,9 +149,7 @@ class QemuImg:
         Raises:
             ImageError: *path* is no qcow2 image, or cannot be written.
         """
-        base = str(Path(backing.path).absolute())
-        options = ["-q", "-u", "-f", "qcow2", "-F", _qemu_format(backing.format), "-b", base]
-        self._change(f"rebase {path}", ["rebase", *options, str(path.absolute())])
+        self.refer(path, str(Path(backing.path).absolute()), backing)
 
     def resize(self, path: Path, size: int) -> None:
         """Let a guest see *size* bytes of the qcow2 image *path*.
@@ -187,7 +200,7 @@ class QemuImg:
         Raises:
             ImageError: It is missing or damaged.
         """
-        info: Mapping[str, Any] = self._info(path, [])
+        info: Mapping[str, Any] = read_info(path)
         return {item["name"]: item["vm-state-size"] for item in info.get("snapshots", [])}
 
     def import_image(self, source: Path, path: Path) -> None:
@@ -226,7 +239,7 @@ class QemuImg:
         with path.open("rb") as file:
             if file.read(len(_QCOW2)) != _QCOW2:
                 return None
-        name: str | None = self._info(path, ["-f", "qcow2"]).get("backing-filename")
+        name: str | None = read_info(path, ["-f", "qcow2"]).get("backing-filename")
         return name
 
     def import_layer(self, source: Path, path: Path, *, below: Image) -> None:
@@ -242,7 +255,7 @@ class QemuImg:
         self.rebase(path, below)
 
     def _check_alone(self, path: Path, kind: str, *, is_layer: bool = False) -> None:
-        info = self._info(path, ["-f", kind])
+        info = read_info(path, ["-f", kind])
         data = info.get("format-specific", {}).get("data", {})
         extents = {str(extent.get("filename")) for extent in data.get("extents", [])}
         backing = None if is_layer else info.get("backing-filename")
@@ -253,7 +266,15 @@ class QemuImg:
         try:
             run(["qemu-img", *arguments], timeout=None)
         except ToolError as error:
-            raise _translate(f"cannot {action}", error) from error
+            raise translate(f"cannot {action}", error) from error
+
+    def find_backing(self, head: bytes) -> str | None:
+        """Return the name of the backing file that a qcow2 image's first bytes tell, if any.
+
+        Raises:
+            ImageError: It is no such image, or its content is in another file.
+        """
+        return find_backing(head)
 
     def inspect_chain(self, path: Path) -> tuple[Image, ...]:
         """Read an image and all below it, the image itself first.
@@ -261,7 +282,7 @@ class QemuImg:
         Raises:
             ImageError: One of them is missing, damaged, or neither qcow2 nor raw.
         """
-        chain: list[Mapping[str, Any]] = self._info(path, ["--backing-chain"])
+        chain: list[Mapping[str, Any]] = read_info(path, ["--backing-chain"])
         return tuple(_image(info, Path(info["filename"])) for info in chain)
 
     def _create(self, path: Path, options: list[str], size: int | None) -> None:
@@ -270,19 +291,7 @@ class QemuImg:
             run(argv if size is None else [*argv, str(size)])
         except ToolError as error:
             path.unlink(missing_ok=True)
-            raise _translate(f"cannot make the image {path}", error) from error
-
-    def _info(self, path: Path, options: list[str]) -> Any:
-        # An absolute path: qemu-img takes "nbd:x" or "json:{}" for something else than a file.
-        argv = ["qemu-img", "info", "--output=json", "-U", *options, os.fspath(path.absolute())]
-        try:
-            return json.loads(run(argv).out)
-        except ToolError as error:
-            raise _translate(f"cannot read the image {path}", error) from error
-
-
-def _qemu_format(image_format: DiskFormat) -> str:
-    return "raw" if image_format is DiskFormat.ISO else image_format.value
+            raise translate(f"cannot make the image {path}", error) from error
 
 
 def _image(info: Mapping[str, Any], path: Path) -> Image:
@@ -300,8 +309,3 @@ def _image(info: Mapping[str, Any], path: Path) -> Image:
         size=info["virtual-size"],
         backing=info.get("full-backing-filename") or info.get("backing-filename"),
     )
-
-
-def _translate(message: str, error: ToolError) -> ImageError:
-    hint = next((hint for text, hint in _HINTS if text in error.output), None)
-    return ImageError(f"{message}: {shorten(error.output, 500)}", hint=hint)

@@ -34,6 +34,7 @@ _WORDS = {
 _PROGRAMMATIC = re.compile(r"bytes?((?:\s*\*\s*\d+(?:\s*\^\s*\d+)?)+)", re.IGNORECASE)
 _FACTOR = re.compile(r"\*\s*(\d+)(?:\s*\^\s*(\d+))?")
 _LARGEST = 2**63
+_DIGEST = re.compile(r"(SHA-?(?:1|256|384|512))\s*\((.+)\)\s*=\s*([0-9a-f]+)", re.IGNORECASE)
 
 
 @attrs.frozen(kw_only=True)
@@ -81,6 +82,26 @@ def parse_ovf(text: bytes, *, source: str) -> OvfMachine:
         vcpu=_find_vcpu(items, source),
         disks=tuple(_list_disks(items, root, source)),
     )
+
+
+def parse_manifest(text: bytes, *, source: str) -> dict[str, tuple[str, str]]:
+    """Read the manifest of an appliance (DSP0243, 5.1): algorithm and hex digits by file name.
+
+    Args:
+        text: The manifest.
+        source: Where it is from, for errors.
+
+    Raises:
+        ImageError: It is damaged, or has digests of an unknown kind.
+    """
+    found = {}
+    for line in text.decode(errors="replace").splitlines():
+        match = _DIGEST.fullmatch(line.strip())
+        if match is not None:
+            found[match[2]] = (match[1].lower().replace("-", ""), match[3].lower())
+        elif line.strip():
+            raise ImageError(f"{source} is damaged: {line.strip()[:80]!r} is no digest")
+    return found
 
 
 def parse_unit(text: str, *, source: str) -> int:

@@ -16,7 +16,17 @@ from lago_sdk.ports.fingerprints import Fingerprints
 from lago_sdk.ports.guest import Guest, GuestStream, Readable, SSHTarget
 from lago_sdk.ports.host import Dial, Host, HostKind
 from lago_sdk.ports.hypervisor import Hypervisor
-from lago_sdk.ports.images import Archives, Download, ImageBuilder, ImageTool, Templates
+from lago_sdk.ports.images import (
+    Archives,
+    Compression,
+    Download,
+    ImageBuilder,
+    ImagePacker,
+    ImageTool,
+    PackedImage,
+    Tell,
+    Templates,
+)
 from lago_sdk.ports.machines import Machine, VMProvider
 from lago_sdk.ports.networks import DhcpLease, Networks
 from lago_sdk.ports.offline import (
@@ -49,6 +59,7 @@ __all__ = [
     "Archives",
     "Barrier",
     "Clock",
+    "Compression",
     "ConsoleStream",
     "Consoles",
     "Devices",
@@ -70,6 +81,7 @@ __all__ = [
     "HostKind",
     "Hypervisor",
     "ImageBuilder",
+    "ImagePacker",
     "ImageTool",
     "KeyTool",
     "Machine",
@@ -82,6 +94,7 @@ __all__ = [
     "OfflineFile",
     "OfflineLink",
     "OfflineNode",
+    "PackedImage",
     "Packet",
     "PacketTap",
     "Picture",
@@ -100,6 +113,7 @@ __all__ = [
     "Skipped",
     "Statistics",
     "SubnetLeases",
+    "Tell",
     "Templates",
     "VMProvider",
 ]

@@ -66,6 +66,15 @@ class Files(Protocol):
     def remove_tree(self, path: Path) -> None:
         """Remove a directory and all in it, never following links; idempotent."""
 
+    def publish(self, scratch: Path, target: Path) -> None:
+        """Have the directory *scratch* at *target*, where nothing or an empty directory is.
+
+        All that is in it is on the disk before it appears.
+
+        Raises:
+            LagoError: It cannot be; *scratch* stays.
+        """
+
     def lock(
         self, path: Path, *, timeout: float, purpose: str
     ) -> contextlib.AbstractContextManager[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from lago_sdk.service.observing.status import PrefixStatus
     from lago_sdk.service.store import PrefixRecord
     from lago_sdk.spec.prefix import PrefixSpec
+from lago_sdk.prefix.exports import PrefixExports
 from lago_sdk.prefix.forks import PrefixForks
 from lago_sdk.prefix.guests import PrefixGuests
 from lago_sdk.prefix.power import PrefixPower
@@ -33,7 +35,7 @@ from lago_sdk.prefix.snapshots import PrefixSnapshots
 from lago_sdk.prefix.tools import PrefixTools
 
 
-class Prefix(PrefixPower, PrefixGuests, PrefixForks, PrefixSnapshots, PrefixTools):
+class Prefix(PrefixPower, PrefixGuests, PrefixForks, PrefixExports, PrefixSnapshots, PrefixTools):
     """One environment: all VMs and nets of one spec, and the directory they live in.
 
     Make one with `create`, get one that is there with `open` or `find`. As a context manager
@@ -100,6 +102,56 @@ class Prefix(PrefixPower, PrefixGuests, PrefixForks, PrefixSnapshots, PrefixTool
             raise
         home.adopt(name)
         return prefix
+
+    @classmethod
+    def load_export(
+        cls,
+        directory: str | os.PathLike[str],
+        *,
+        workdir: str | os.PathLike[str] | None = None,
+        name: str = "default",
+        config: Config | None = None,
+        observer: Observer | None = None,
+        keep: bool = False,
+        ephemeral: bool = False,
+    ) -> Self:
+        """Make a prefix of an export, with the same VMs, disks and addresses.
+
+        All of the export is checked first, by the digests that are in it; it names nothing
+        outside of itself but templates, whose digests are checked too. Disks are copies: the
+        export is not needed afterwards.
+
+        Args:
+            directory: What `export` wrote.
+            workdir: As for `create`.
+            name: As for `create`.
+            config: As for `create`.
+            observer: As for `create`.
+            keep: As for `create`.
+            ephemeral: As for `create`.
+
+        Raises:
+            ExportError: It is no export, is damaged or truncated, or wants more of this machine
+                than an export may; nothing was made.
+            TemplateError: A template that it needs cannot be had; nothing was made.
+            ImageError: A template that it needs is another one here; nothing was made.
+            LagoError: As `create`.
+        """
+        from lago_sdk.config import Config
+        from lago_sdk.connect import open_export_tools
+        from lago_sdk.service.exporting.load import load_export
+
+        settings = config or Config.load()
+        tools = open_export_tools(settings, observer or ignore)
+        return cls.create(
+            load_export(Path(directory).resolve(), tools),
+            workdir=workdir,
+            name=name,
+            config=settings,
+            observer=observer,
+            keep=keep,
+            ephemeral=ephemeral,
+        )
 
     @classmethod
     def open(

@@ -23,6 +23,7 @@ from lago_sdk.ports import (
     Guest,
     Host,
     ImageBuilder,
+    ImagePacker,
     ImageTool,
     KeyTool,
     OfflineDisks,
@@ -47,6 +48,7 @@ class World:
     config: Config
     host: Host
     images: ImageTool
+    packer: ImagePacker
     disks: OfflineDisks
     """Opens disks of VMs that are off."""
     builders: Mapping[str, ImageBuilder]

@@ -7,7 +7,6 @@ compressed, and beside it ``IMAGE.hash`` (the digest of the uncompressed image) 
 
 from __future__ import annotations
 
-import enum
 import errno
 import json
 import os
@@ -23,6 +22,7 @@ from lago_sdk.adapters.process import run
 from lago_sdk.adapters.qemu_img import QemuImg
 from lago_sdk.errors import TemplateError
 from lago_sdk.events import ignore, stage
+from lago_sdk.ports import Compression
 from lago_sdk.templates.names import check_name, find_layer_reference, split_reference
 from lago_sdk.templates.record import digest
 
@@ -48,22 +48,6 @@ _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 """Why a file may have no second name: another file system, not ours, too many, unheard of."""
 _VERSION_DIGITS = 12
 """Digits of the digest that are the version of an image for which none is given."""
-
-
-class Compression(enum.Enum):
-    """How an exported image is compressed."""
-
-    XZ = "xz"
-    ZSTD = "zstd"
-
-    @property
-    def suffix(self) -> str:
-        """What the file's name ends with."""
-        return ".xz" if self is Compression.XZ else ".zst"
-
-    def argv(self, source: Path) -> list[str]:
-        """The command that compresses *source*, a link, to a file beside it."""
-        return [self.value, "-q", "-T0", "-k", "-f", str(source)]
 
 
 @attrs.frozen(kw_only=True)
@@ -318,7 +302,7 @@ def _export(
     found = found or digest(image, observer=observer, subject=template.reference)
     if compression is not None:
         with stage(observer, "compress", template.reference):
-            run(compression.argv(image), timeout=None)
+            run([compression.value, "-q", "-T0", "-k", "-f", str(image)], timeout=None)
         image = image.with_name(image.name + compression.suffix)
     exported = ExportedTemplate(
         image=plain.with_name(image.name),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from lago_sdk.errors import TemplateError, ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 _Item = TypeVar("_Item")
 _OUTPUT = 1 << 18
@@ -74,7 +74,7 @@ def decompress(kind: Compression, chunks: Iterator[bytes]) -> Iterator[bytes]:
         case Compression.GZIP:
             return _expand(_GzipMember, chunks)
         case Compression.ZSTD:
-            return _filter(["zstd", "-dcq", "--no-progress"], chunks)
+            return _expand_zstd(chunks)
 
 
 class _Member(Protocol):
@@ -162,7 +162,20 @@ def _expand(make: Callable[[], _Member], chunks: Iterator[bytes]) -> Iterator[by
         raise TemplateError("the compressed data ends too early")
 
 
-def _filter(argv: list[str], chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _expand_zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        yield from filter_through(["zstd", "-dcq", "--no-progress"], chunks)
+    except ToolError as error:
+        raise TemplateError(f"the compressed data is damaged: {error.output}") from error
+
+
+def filter_through(argv: Sequence[str], chunks: Iterator[bytes]) -> Generator[bytes, None, None]:
+    """Yield what a program makes of *chunks*, in pieces of at most 256 KiB.
+
+    Raises:
+        MissingToolError: The program is not installed.
+        ToolError: It failed.
+    """
     from lago_sdk.adapters.process import Filter
 
     errors: list[BaseException] = []
@@ -182,10 +195,7 @@ def _filter(argv: list[str], chunks: Iterator[bytes]) -> Iterator[bytes]:
         feeder.join()
         if errors:
             raise errors[0]
-        try:
-            program.check()
-        except ToolError as error:
-            raise TemplateError(f"the compressed data is damaged: {error.output}") from error
+        program.check()
 
 
 def run_ahead(items: Iterable[_Item]) -> Generator[_Item, None, None]:

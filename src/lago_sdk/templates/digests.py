@@ -5,10 +5,14 @@ from __future__ import annotations
 import enum
 import hashlib
 import re
+from typing import TYPE_CHECKING
 
 import attrs
 
 from lago_sdk.errors import TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 class Algorithm(enum.Enum):
@@ -91,6 +95,13 @@ class Hashes:
     def get(self, algorithm: Algorithm) -> Digest:
         """Return the digest of what has passed."""
         return Digest(algorithm, self._hashes[algorithm].hexdigest())
+
+
+def hash_along(chunks: Iterable[bytes], hashes: Hashes) -> Iterator[bytes]:
+    """Yield *chunks*, of which *hashes* takes note while they pass."""
+    for chunk in chunks:
+        hashes.update(chunk)
+        yield chunk
 
 
 def check_digest(what: str, expected: Expected, found: dict[Covers, Digest]) -> None:

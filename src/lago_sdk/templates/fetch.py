@@ -111,6 +111,10 @@ class FetchedTemplates:
         """Return the image of a template that is in the store, or ``None``."""
         return self._store.find(name, version)
 
+    def identify(self, path: Path) -> str | None:
+        """Return ``name:version`` of the template whose image is the file *path*, or ``None``."""
+        return self._store.identify(path)
+
     def get(self, name: str, version: str | None = None) -> Image:
         """Return the image of a template, fetched where it is not in the store.
 

@@ -3,9 +3,31 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 _BLOCK = 1 << 16
 _ZEROS = bytes(_BLOCK)
+
+
+def write_stream(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write *pieces* as the file *path*, which is replaced; zeros are left out.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        offset = 0
+        for piece in pieces:
+            write_sparse(descriptor, piece, offset)
+            offset += len(piece)
+        os.ftruncate(descriptor, offset)
+    finally:
+        os.close(descriptor)
 
 
 def write_sparse(descriptor: int, data: bytes, offset: int) -> None:

@@ -111,6 +111,11 @@ class TemplateStore:
         found = self.find_template(entry.parent.name, entry.name)
         return found if found is not None and found.image.path == str(path) else None
 
+    def identify(self, path: Path) -> str | None:
+        """Return ``name:version`` of the template whose image is the file *path*, or ``None``."""
+        found = self.find_by_path(path)
+        return None if found is None else found.reference
+
     def list_layers(self, template: Template) -> tuple[Template, ...]:
         """Return *template* and those its image is made on, from the top down.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import threading
 import time
 from contextlib import closing
@@ -16,10 +15,17 @@ from lago_sdk.adapters import http
 from lago_sdk.errors import LagoError, TemplateError
 from lago_sdk.events import Note
 from lago_sdk.templates.decompress import Compression, decompress, find_compression, peek, run_ahead
-from lago_sdk.templates.digests import Algorithm, Covers, Digest, Hashes, check_digest
+from lago_sdk.templates.digests import (
+    Algorithm,
+    Covers,
+    Digest,
+    Hashes,
+    check_digest,
+    hash_along,
+)
 from lago_sdk.templates.locations import find_local_path, translate
 from lago_sdk.templates.partial import Partial, RestartedError
-from lago_sdk.templates.sparse import write_sparse
+from lago_sdk.templates.sparse import write_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -149,12 +155,12 @@ class Transfer:
             for piece in whole:
                 content.update(piece)
         elif kind is Compression.NONE:
-            _write(path, whole, content)
+            write_stream(path, hash_along(whole, content))
         else:
-            raw = _hash_along(whole, transfer)
+            raw = hash_along(whole, transfer)
             try:
                 with closing(run_ahead(decompress(kind, raw))) as pieces:
-                    _write(path, pieces, content)
+                    write_stream(path, hash_along(pieces, content))
             except TemplateError as error:
                 self._explain(error, raw, transfer)
         self._check(kind, transfer, content)
@@ -263,22 +269,3 @@ def _follow(chunks: Iterator[bytes], meter: _Meter, total: int) -> Iterator[byte
         done += len(chunk)
         meter.update(done, total)
         yield chunk
-
-
-def _hash_along(chunks: Iterator[bytes], hashes: Hashes) -> Iterator[bytes]:
-    for chunk in chunks:
-        hashes.update(chunk)
-        yield chunk
-
-
-def _write(path: Path, pieces: Iterator[bytes], hashes: Hashes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        offset = 0
-        for piece in pieces:
-            hashes.update(piece)
-            write_sparse(descriptor, piece, offset)
-            offset += len(piece)
-        os.ftruncate(descriptor, offset)
-    finally:
-        os.close(descriptor)

@@ -176,6 +176,10 @@ class MarkedTemplates:
         """Return the image of a template that is in the store, or ``None``; marks nothing."""
         return self._source.find(name, version)
 
+    def identify(self, path: Path) -> str | None:
+        """Return ``name:version`` of the template whose image is the file *path*, or ``None``."""
+        return self._source.identify(path)
+
     def get(self, name: str, version: str | None = None) -> Image:
         """Return the image of a template, fetched where it is not in the store, and mark it.
 

@@ -49,6 +49,18 @@ class FakeFiles:
         except OSError as error:
             raise LagoError(f"cannot write {str(path)!r}: {error.strerror}") from error
 
+    def publish(self, scratch: Path, target: Path) -> None:
+        """See `Files.publish`.
+
+        Raises:
+            LagoError: Something is there.
+        """
+        try:
+            scratch.rename(target)
+        except OSError as error:
+            message = f"cannot make the directory {str(target)!r}: {error.strerror}"
+            raise LagoError(message) from error
+
     def remove_tree(self, path: Path) -> None:
         """See `Files.remove_tree`.
 

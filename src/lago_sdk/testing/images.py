@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING
 
 from lago_sdk.errors import ImageError, TemplateNotFoundError, suggest
 from lago_sdk.plan.models import Image
+from lago_sdk.ports import PackedImage
 from lago_sdk.spec.disk import DiskFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from lago_sdk.ports import Compression, Tell
+
 _STORE = PurePosixPath("/fake-templates")
 """Where templates claim to be; no directory."""
 _LATEST = "latest"
 _MARK = "fake-image"
+_PACKED = b"packed by "
 _GIB = 1 << 30
 
 
@@ -63,6 +67,13 @@ class FakeTemplates:
             hint = suggest(name, self._names or ())
             raise TemplateNotFoundError(f"there is no template {name!r}", hint=hint)
         return image
+
+    def identify(self, path: Path) -> str | None:
+        """See `Templates.identify`."""
+        if self.find_by_path(str(path)) is None:
+            return None
+        name, version = path.parts[-3:-1]
+        return f"{name}:{version}"
 
     def find_by_path(self, path: str) -> Image | None:
         """Return the template whose image is at *path*, or ``None``."""
@@ -116,6 +127,39 @@ class FakeImages:
         size = self.inspect(source).size
         _write(path, DiskFormat.QCOW2, size, below.path if below is not None else None)
 
+    def flatten(
+        self,
+        source: Path,
+        path: Path,
+        *,
+        image_format: DiskFormat,
+        progress: Tell,
+    ) -> None:
+        """See `ImageTool.flatten`."""
+        size = self.inspect(source).size
+        _write(path, image_format, size, None)
+        progress(size, size)
+
+    def create_vmdk(
+        self,
+        source: Path,
+        path: Path,
+        *,
+        image_format: DiskFormat,
+        progress: Tell,
+    ) -> None:
+        """See `ImageTool.create_vmdk`; what is made is an image that `import_image` takes."""
+        self.flatten(source, path, image_format=image_format, progress=progress)
+
+    def move_onto(self, path: Path, backing: Image) -> None:
+        """See `ImageTool.move_onto`."""
+        self.rebase(path, backing)
+
+    def refer(self, path: Path, name: str, backing: Image) -> None:  # noqa: ARG002
+        """See `ImageTool.refer`."""
+        image = self.inspect(path)
+        _write(path, image.format, image.size, name)
+
     def create_neighbour(self, path: Path, below: Image) -> None:
         """See `ImageTool.create_neighbour`."""
         self.create_overlay(path, below)
@@ -150,6 +194,18 @@ class FakeImages:
             )
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ImageError(f"cannot read the image {path}: {error}") from error
+
+    def find_backing(self, head: bytes) -> str | None:
+        """See `ImageTool.find_backing`.
+
+        Raises:
+            ImageError: It is no image of ours.
+        """
+        try:
+            found: str | None = json.loads(head)[_MARK]["backing"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ImageError("it is no qcow2 image") from error
+        return found
 
     def rebase(self, path: Path, backing: Image) -> None:
         """See `ImageTool.rebase`."""
@@ -207,6 +263,50 @@ class FakeImages:
         if self.inspect(source).backing is not None:
             raise ImageError(f"the image {source.name} refers to other files")
         source.replace(path)
+
+
+class FakePacker:
+    """A `lago_sdk.ports.ImagePacker` that writes a word before what it compresses."""
+
+    def make_digest(self, path: Path, *, progress: Tell) -> str:
+        """See `ImagePacker.make_digest`."""
+        data = path.read_bytes()
+        progress(len(data), len(data))
+        return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+    def pack(
+        self,
+        source: Path,
+        path: Path,
+        compression: Compression,
+        *,
+        threads: int,  # noqa: ARG002 - it needs none
+        progress: Tell,
+    ) -> PackedImage:
+        """See `ImagePacker.pack`."""
+        path.write_bytes(_PACKED + compression.value.encode() + b"\n" + source.read_bytes())
+        return PackedImage(
+            content_digest=self.make_digest(source, progress=progress),
+            digest=self.make_digest(path, progress=progress),
+        )
+
+    def is_packed(self, path: Path) -> bool:
+        """See `ImagePacker.is_packed`."""
+        return path.read_bytes().startswith(_PACKED)
+
+    def read_head(self, path: Path, size: int) -> bytes:
+        """See `ImagePacker.read_head`."""
+        return self._read(path)[:size]
+
+    def unpack(self, source: Path, path: Path, *, progress: Tell) -> None:
+        """See `ImagePacker.unpack`."""
+        data = self._read(source)
+        path.write_bytes(data)
+        progress(len(data), len(data))
+
+    def _read(self, path: Path) -> bytes:
+        data = path.read_bytes()
+        return data.partition(b"\n")[2] if self.is_packed(path) else data
 
 
 def _write(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from lago_sdk.errors import ImageError, LagoError, suggest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from lago_sdk.ports import Tell
     from lago_sdk.spec.disk import DiskFormat
 
 
@@ -72,7 +74,7 @@ class FakeBuilder:
 
 
 class FakeArchives:
-    """A `lago_sdk.ports.Archives` of archives that were made by `add`."""
+    """A `lago_sdk.ports.Archives` of archives that were made by `add` or `create_archive`."""
 
     def __init__(self) -> None:
         self._archives: dict[Path, dict[str, bytes]] = {}
@@ -101,10 +103,20 @@ class FakeArchives:
         """See `Archives.extract_file`."""
         target.write_bytes(self.read_file(path, name))
 
+    def create_archive(self, path: Path, files: Mapping[str, Path], *, progress: Tell) -> None:
+        """See `Archives.create_archive`."""
+        content = {name: source.read_bytes().hex() for name, source in files.items()}
+        path.write_text(json.dumps(content))
+        progress(1, 1)
+
     def _get(self, path: Path) -> dict[str, bytes]:
-        try:
-            return self._archives[path.absolute()]
-        except KeyError:
+        added = self._archives.get(path.absolute())
+        if added is not None:
+            return added
+        try:  # one that `create_archive` made
+            found = json.loads(path.read_text())
+            return {name: bytes.fromhex(data) for name, data in found.items()}
+        except (OSError, ValueError):
             raise ImageError(f"{path} is no archive") from None
 
 

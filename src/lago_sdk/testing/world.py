@@ -30,7 +30,7 @@ from lago_sdk.testing.files import FakeFiles
 from lago_sdk.testing.fingerprints import FakeFingerprints
 from lago_sdk.testing.guest import FakeGuest
 from lago_sdk.testing.host import FakeHost
-from lago_sdk.testing.images import FakeImages, FakeTemplates
+from lago_sdk.testing.images import FakeImages, FakePacker, FakeTemplates
 from lago_sdk.testing.keys import FakeKeys
 from lago_sdk.testing.leases import FakeLeases
 from lago_sdk.testing.media import FakeArchives, FakeBuilder, FakeDownload, FakeSeeds
@@ -110,6 +110,7 @@ class FakeWorld(World):
 
     host: FakeHost
     images: FakeImages
+    packer: FakePacker
     disks: FakeDisks
     builders: Mapping[str, FakeBuilder]
     archives: FakeArchives
@@ -169,6 +170,7 @@ def make_world(
         config=config or Config(lock_timeout=_LOCK_SECONDS),
         host=host or FakeHost(),
         images=FakeImages(store),
+        packer=FakePacker(),
         disks=FakeDisks(),
         builders={"virt-customize": FakeBuilder()},
         archives=FakeArchives(),

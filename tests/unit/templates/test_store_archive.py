@@ -19,8 +19,9 @@ import pytest
 from lago_sdk.adapters.qemu_img import QemuImg
 from lago_sdk.errors import ImageError, LagoError, TemplateError, TemplateNotFoundError
 from lago_sdk.events import Progress, StageFinished
+from lago_sdk.ports import Compression
 from lago_sdk.spec.disk import DiskFormat
-from lago_sdk.templates.archive import Compression, export_template, import_template
+from lago_sdk.templates.archive import export_template, import_template
 from lago_sdk.templates.store import TemplateStore
 
 MIB = 1 << 20

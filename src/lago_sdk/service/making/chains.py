@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _REFERENCE = re.compile(r"(?:[^:/]+:)?([^:/]+):([^:/]+)")
 """``template:version`` or ``repository:template:version``."""
+BASE, BASE_DIGEST = "base", "base-digest"
+"""Facts of a layer: the template that it lies on, and the digest of that one's image."""
 _PROTOCOL = re.compile(r"(?:json:\{|[a-z][a-z0-9+]*://)")
 """What QEMU takes for something else than a file's name."""
 
@@ -41,11 +43,19 @@ def find_reference(name: str) -> tuple[str, str] | None:
     return (match[1], match[2]) if match else None
 
 
-def resolve_chain(image: Image, *, images: ImageTool, templates: Templates) -> Chain:
+def resolve_chain(
+    image: Image, *, images: ImageTool, templates: Templates, base_digest: object = None
+) -> Chain:
     """Follow the backing files of *image*.
 
+    Args:
+        image: Where to begin.
+        images: Looks at images.
+        templates: Where a template that is named comes from.
+        base_digest: ``sha256:<hex>`` that the image of that template has, where it is known.
+
     Raises:
-        ImageError: A layer is missing, damaged or below itself.
+        ImageError: A layer is missing, damaged or below itself, or the template is another one.
         TemplateError: The template that is named at the end cannot be had.
     """
     layers = [image]
@@ -55,7 +65,8 @@ def resolve_chain(image: Image, *, images: ImageTool, templates: Templates) -> C
             break
         path = Path(below)
         if not path.is_file():
-            return Chain(layers=tuple(layers), template=_find_template(path, upper, templates))
+            template = _find_template(path, upper, templates, base_digest)
+            return Chain(layers=tuple(layers), template=template)
         if any(path.samefile(layer.path) for layer in layers):
             raise ImageError(
                 f"the image {upper} has {below} as its backing file, and so is below itself",
@@ -65,11 +76,34 @@ def resolve_chain(image: Image, *, images: ImageTool, templates: Templates) -> C
     return Chain(layers=tuple(layers))
 
 
-def _find_template(path: Path, upper: str, templates: Templates) -> Image:
+def _find_template(path: Path, upper: str, templates: Templates, base_digest: object) -> Image:
     reference = find_reference(path.name)
     if reference is None:
         raise ImageError(
             f"the backing file {str(path)!r} of the image {upper} is missing",
             hint="put it there, or name a template: qemu-img rebase -u -b ./TEMPLATE:VERSION",
         )
-    return templates.get(*reference)
+    found = templates.get(*reference)
+    if base_digest is not None:
+        check_base(":".join(reference), str(base_digest), found)
+    return found
+
+
+def check_base(reference: str, digest: str, template: Image) -> None:
+    """Check that a template is the one that layers were made on.
+
+    Args:
+        reference: ``name:version``.
+        digest: ``sha256:<hex>`` of the image that they were made on.
+        template: What this machine has.
+
+    Raises:
+        ImageError: It is another one: the layers would be nonsense on it.
+    """
+    if template.digest != digest:
+        raise ImageError(
+            f"the template {reference} of this machine ({template.digest}) is not the one that "
+            f"the image is a layer on ({digest})",
+            hint="bring that one: lagoctl template export, template import; or export with "
+            "--standalone",
+        )

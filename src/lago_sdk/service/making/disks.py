@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from lago_sdk.errors import ImageError, LagoError, VMError
 from lago_sdk.events import stage
 from lago_sdk.render.virt_customize import render_options
-from lago_sdk.service.making.chains import resolve_chain
+from lago_sdk.service.making.chains import BASE_DIGEST, resolve_chain
 from lago_sdk.service.making.downloads import fetch_url
 from lago_sdk.service.making.paths import is_url
+from lago_sdk.service.making.unpacking import check_plain, unpack, unpack_in_place
 from lago_sdk.spec.disk import DiskFormat, EmptyDisk, FileDisk, TemplateDisk, TemplateType
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from lago_sdk.plan.models import DiskPlan, Image, VMPlan
     from lago_sdk.ports import ImageTool, Templates
     from lago_sdk.service.layout import PrefixLayout
+    from lago_sdk.service.making.chains import Chain
     from lago_sdk.service.world import World
+    from lago_sdk.spec.disk import DiskSpec
     from lago_sdk.spec.prefix import PrefixSpec
 
 
@@ -69,7 +72,12 @@ def find_own_images(
                 continue
             try:
                 image = images.inspect(Path(disk.path))
-                resolve_chain(image, images=images, templates=templates)
+                resolve_chain(
+                    image,
+                    images=images,
+                    templates=templates,
+                    base_digest=disk.metadata.get(BASE_DIGEST),
+                )
             except LagoError as error:
                 raise disk_error(vm.name, disk.name or f"disk{index}", error) from error
             found[disk.path] = image
@@ -189,6 +197,8 @@ def _prepare_own(vm: VMPlan, disk: DiskPlan, *, layout: PrefixLayout, world: Wor
     asked = disk.spec
     if isinstance(asked, FileDisk) and asked.url is not None and not path.exists():
         _download(asked.url, path, vm, world)
+    if disk.format is DiskFormat.QCOW2:
+        check_plain(path, world)
     image = _check_file(path, disk.format, world)
     if (
         image is not None
@@ -250,11 +260,14 @@ def _create_copy(path: Path, vm: VMPlan, disk: DiskPlan, asked: FileDisk, world:
     source = Path(asked.path or "")
     if asked.url is not None and not source.exists():
         _download(asked.url, source, vm, world)
+    if world.packer.is_packed(source):
+        _create_unpacked(path, vm, disk, source, world)
+        return
     image = _check_file(source, disk.format, world)
     if image is None or image.backing is None:
         world.images.copy(source, path)
         return
-    chain = resolve_chain(image, images=world.images, templates=world.templates)
+    chain = _resolve(image, asked, world)
     if chain.template is not None:
         _copy_layers(path, chain.layers, chain.template, world)
     else:
@@ -263,11 +276,36 @@ def _create_copy(path: Path, vm: VMPlan, disk: DiskPlan, asked: FileDisk, world:
             world.images.rebase(path, chain.layers[1])
 
 
+def _create_unpacked(path: Path, vm: VMPlan, disk: DiskPlan, source: Path, world: World) -> None:
+    """Decompress the user's image; of layers it can only be one that lies on a template."""
+    unpack(source, path, subject=vm.name, world=world)
+    image = _check_file(path, disk.format, world)
+    if image is None or image.backing is None:
+        return
+    chain = _resolve(image, disk.spec, world)
+    if chain.template is None or len(chain.layers) > 1:
+        raise ImageError(
+            f"the image {source} is compressed and has a backing file: {image.backing}",
+            hint="decompress it beside that one",
+        )
+    world.images.rebase(path, chain.template)
+
+
+def _resolve(image: Image, asked: DiskSpec, world: World) -> Chain:
+    return resolve_chain(
+        image,
+        images=world.images,
+        templates=world.templates,
+        base_digest=asked.metadata.get(BASE_DIGEST),
+    )
+
+
 def _download(url: str, path: Path, vm: VMPlan, world: World) -> None:
     if is_url(url):
         fetch_url(url, path, subject=vm.name, world=world)
     else:
         world.images.copy(Path(url), path)
+    unpack_in_place(path, subject=vm.name, world=world)
 
 
 def _check_file(path: Path, asked: DiskFormat, world: World) -> Image | None:

@@ -6,13 +6,16 @@ archive's disks come before those of the init file, whose memory and CPUs win.
 
 from __future__ import annotations
 
+import hashlib
+import io
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import attrs
 
 from lago_sdk.alloc.names import allocate_file_stem
-from lago_sdk.codec.ovf import parse_ovf
+from lago_sdk.codec.ovf import parse_manifest, parse_ovf
 from lago_sdk.errors import ImageError, LagoError, VMError
 from lago_sdk.events import stage
 from lago_sdk.service.making.downloads import fetch_url
@@ -20,8 +23,6 @@ from lago_sdk.service.making.paths import is_url
 from lago_sdk.spec.disk import DiskSpec, EmptyDisk, TemplateDisk, TemplateType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lago_sdk.codec.ovf import OvfDisk, OvfMachine
     from lago_sdk.service.layout import PrefixLayout
     from lago_sdk.service.world import World
@@ -32,6 +33,18 @@ _MEMORY, _VCPU = 1024, 2
 """MiB and CPUs where neither the init file nor the archive says anything."""
 _OVIRT_ROOT = "/dev/sda1"
 """Where Lago looked for the root file system of an oVirt appliance."""
+
+
+@attrs.frozen(kw_only=True)
+class _Appliance:
+    """An archive that was looked through."""
+
+    path: Path
+    files: Mapping[str, int]
+    """Sizes of its files, by name."""
+    descriptor: str
+    digests: Mapping[str, tuple[str, str]]
+    """Algorithm and hex digits by file, as far as it has a manifest."""
 
 
 def import_appliances(spec: PrefixSpec, *, layout: PrefixLayout, world: World) -> PrefixSpec:
@@ -68,12 +81,12 @@ def _import_appliance(vm: VMSpec, *, layout: PrefixLayout, world: World) -> VMSp
         archive = directory / "archive.ova"
         if not archive.exists():
             fetch_url(source, archive, subject=vm.name, world=world)
-    files = world.archives.list_files(archive)
-    descriptor = find_descriptor(files, archive.name)
-    text = world.archives.read_file(archive, descriptor)
-    machine = parse_ovf(text, source=f"{descriptor} of {archive.name}")
+    opened = _open(archive, world)
+    text = world.archives.read_file(archive, opened.descriptor)
+    check_member(opened.descriptor, opened.digests, io.BytesIO(text))
+    machine = parse_ovf(text, source=f"{opened.descriptor} of {archive.name}")
     disks = tuple(
-        _import_disk(disk, directory / f"disk{index}.img", archive, descriptor, files, world)
+        _import_disk(disk, directory / f"disk{index}.img", opened, world)
         for index, disk in enumerate(machine.disks)
     )
     if is_url(source):
@@ -104,6 +117,38 @@ def find_descriptor(files: Mapping[str, int], archive: str) -> str:
     return found[0]
 
 
+def _open(archive: Path, world: World) -> _Appliance:
+    files = world.archives.list_files(archive)
+    descriptor = find_descriptor(files, archive.name)
+    manifest = str(PurePosixPath(descriptor).with_suffix(".mf"))
+    digests: dict[str, tuple[str, str]] = {}
+    if manifest in files:
+        text = world.archives.read_file(archive, manifest)
+        beside = PurePosixPath(descriptor).parent
+        listed = parse_manifest(text, source=f"{manifest} of {archive.name}")
+        digests = {str(beside / name): digest for name, digest in listed.items()}
+    return _Appliance(path=archive, files=files, descriptor=descriptor, digests=digests)
+
+
+def check_member(
+    name: str, digests: Mapping[str, tuple[str, str]], content: io.BufferedReader | io.BytesIO
+) -> None:
+    """Check a file of an archive by the manifest, where that has it.
+
+    Raises:
+        ImageError: It has another digest.
+    """
+    if name not in digests:
+        return
+    algorithm, wanted = digests[name]
+    found = hashlib.file_digest(content, algorithm).hexdigest()
+    if found != wanted:
+        raise ImageError(
+            f"{name!r} is damaged: its {algorithm} is {found}, and the manifest says {wanted}",
+            hint="get the archive again",
+        )
+
+
 def find_member(name: str, descriptor: str, files: Mapping[str, int]) -> str:
     """Return the file of the archive that a descriptor calls *name*.
 
@@ -122,19 +167,19 @@ def find_member(name: str, descriptor: str, files: Mapping[str, int]) -> str:
 def _import_disk(
     disk: OvfDisk,
     target: Path,
-    archive: Path,
-    descriptor: str,
-    files: Mapping[str, int],
+    opened: _Appliance,
     world: World,
 ) -> DiskSpec:
     if disk.file is None:
         return EmptyDisk(size=disk.size or 0)
-    member = find_member(disk.file, descriptor, files)
+    member = find_member(disk.file, opened.descriptor, opened.files)
     if not target.exists():
         raw = target.with_suffix(".unpacked")
         unfinished = target.with_suffix(".part")
         try:
-            world.archives.extract_file(archive, member, raw)
+            world.archives.extract_file(opened.path, member, raw)
+            with raw.open("rb") as file:
+                check_member(member, opened.digests, file)
             world.images.import_image(raw, unfinished)
             unfinished.replace(target)
         finally:

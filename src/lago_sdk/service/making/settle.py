@@ -8,6 +8,7 @@ import attrs
 
 from lago_sdk.service.making.ova import import_appliances
 from lago_sdk.service.making.paths import path_variables, settle_paths
+from lago_sdk.service.making.unpacking import unpack_images
 from lago_sdk.service.observing.remote import settle_machines
 
 if TYPE_CHECKING:
@@ -24,17 +25,18 @@ _PLAIN_USER = "root"
 def settle_spec(spec: PrefixSpec, *, layout: PrefixLayout, world: World) -> PrefixSpec:
     """Return *spec* with everything in it that the machine and the settings decide.
 
-    Passwords and users that VMs lack are those of the settings, paths are absolute, and domains
-    of ``type: ova`` have the disks of their archives.
+    Passwords and users that VMs lack are those of the settings, paths are absolute, domains of
+    ``type: ova`` have the disks of their archives, and images below overlays are decompressed.
 
     Raises:
         SpecError: Files that are named are not there; carries all of them.
-        VMError: An appliance cannot be imported.
+        VMError: An appliance cannot be imported, or a compressed image not be decompressed.
     """
     vms = tuple(apply_settings(vm, world.config) for vm in spec.vms)
     variables = path_variables(spec, layout, world.environ)
     settled = settle_paths(attrs.evolve(spec, vms=vms), variables)
     settled = settle_machines(settled, world.plugins)
+    settled = unpack_images(settled, layout=layout, world=world)
     return import_appliances(settled, layout=layout, world=world)
 
 
