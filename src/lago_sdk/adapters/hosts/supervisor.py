@@ -279,9 +279,13 @@ class Listeners:
     def heard(self) -> dict[str, bool]:
         """Return whether anything came in, by token."""
         for vm, listener in tuple(self.open.items()):
-            with suppress(BlockingIOError):
+            try:
                 listener.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-                self.close(vm)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                _log(f"does not hear packets to {vm} any more: {error}")
+            self.close(vm)
         return {token: vm not in self.open for vm, token in self.tokens.items()}
 
 
