@@ -1,7 +1,6 @@
 """Forks of several VMs: one moment of all, lives of their own, and whoever makes them is killed."""
 
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ import pytest
 
 from functional.conftest import list_processes
 from functional.killed import die_at
+from functional.small_disk import small_disk
 from lago_sdk import Config, Prefix, SnapshotError, VMState, WorkdirError
 from lago_sdk.service.forks import space
 
@@ -190,32 +190,23 @@ def test_an_unfinished_fork_that_runs_gives_way_to_another(lab):
     fork.destroy()
 
 
-def resize(place, size):
-    subprocess.run(["mount", "-o", f"remount,size={size}", place], check=True)
-
-
 def test_without_room_there_is_no_fork_and_nothing_is_lost(tmp_path, config, tiny, monkeypatch):
-    place = tmp_path / "small"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", place], check=True)
-    try:
+    with small_disk(tmp_path / "small") as disk:
         spec = {"domains": {"db": small(RAW)}, "nets": NETS}
-        with Prefix.create(spec, workdir=place / "w", config=config) as lab:
+        with Prefix.create(spec, workdir=disk.path / "w", config=config) as lab:
             lab.start()
             note(lab, "db", "first")
             with pytest.raises(SnapshotError, match=r"the 2 forks may need \d+ MiB in .* are free"):
                 lab.fork_many(["a", "b"])
             # What nobody could foresee: others took the space meanwhile.
             monkeypatch.setattr(space, "check_space", lambda needs, what: None)
-            resize(place, shutil.disk_usage(place).used + (20 << 20))
+            disk.leave_free(20)
             with pytest.raises(Exception, match=r"(?i)no space left|is full"):
                 lab.fork_many(["a", "b"])
             assert list_forks(lab) == []
-            resize(place, 400 << 20)
+            disk.grow()
             lab.resume()
             assert read(lab, "db") == {"first"}
             fork = lab.fork("a")
             assert read(fork, "db") == {"first"}
             fork.destroy()
-    finally:
-        subprocess.run(["umount", "-l", place], check=False)

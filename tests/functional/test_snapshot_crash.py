@@ -1,12 +1,12 @@
 """Killed at any step of a snapshot, a revert or a deletion; and disks that fill up meanwhile."""
 
 import json
-import shutil
 import subprocess
 
 import pytest
 
 from functional.killed import die_at
+from functional.small_disk import small_disk
 from lago_sdk import Config, Prefix, SnapshotError
 from lago_sdk.service.snapshots import create
 
@@ -129,17 +129,10 @@ def test_a_deletion_that_was_cut_off_is_ended(point, lab):
     assert list_leftovers(lab, "gone") == []
 
 
-def resize(place, size):
-    subprocess.run(["mount", "-o", f"remount,size={size}", place], check=True)
-
-
 def test_a_disk_that_fills_up_loses_nothing(tmp_path, config, tiny, monkeypatch):
-    place = tmp_path / "small"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", place], check=True)
-    try:
+    with small_disk(tmp_path / "small") as disk:
         spec = {"domains": {"web": small(), "db": small(RAW)}, "nets": NETS}
-        with Prefix.create(spec, workdir=place / "w", config=config) as lab:
+        with Prefix.create(spec, workdir=disk.path / "w", config=config) as lab:
             lab.start()
             for vm in lab.vms.values():
                 vm.ssh("echo first > /tmp/note").check()
@@ -149,12 +142,10 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path, config, tiny, monkeypatch)
             # What nobody could foresee: others took the space meanwhile.
             monkeypatch.setattr(create, "check_space", lambda needs, what: None)
             for name in lab.vms:
-                resize(place, shutil.disk_usage(place).used + (20 << 20))
+                disk.leave_free(20)
                 with pytest.raises(Exception, match=r"(?i)no space left|is full"):
                     lab.create_snapshots("clean", name)
-                resize(place, 400 << 20)
+                disk.grow()
                 lab.resume()
                 assert read(lab) == {"web": "first", "db": "first"}
                 assert list_leftovers(lab, "clean") == []
-    finally:
-        subprocess.run(["umount", "-l", place], check=False)
