@@ -9,7 +9,8 @@ discovery (RFC 4861), group membership (RFC 3376, RFC 3810), DHCP, what bridges 
 (IEEE 802.1D), and the RARP by which QEMU announces a VM that it has loaded. So do TCP segments
 that carry nothing and neither open nor close a connection: they answer what the VM itself sent.
 After a revert that is what it sends again, over connections of then that nobody else knows any
-more; so the resets by which the host refuses it do not count either.
+more; so the resets by which the host refuses it do not count either, nor does the end of our own
+connections that were at rest.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ udp4:   ldh [x+16]
         jeq #67, drop
         jeq #68, drop, others
 tcp4:   ldb [x+27]
-        jset #0x03, others          ; SYN, FIN
+        jset #0x02, others          ; SYN
         ldb [x+26]
         rsh #4
         lsh #2
@@ -57,7 +58,11 @@ tcp4:   ldb [x+27]
         jeq x, bare4, others        ; all of the packet are headers
 bare4:  ldx 4*([14]&0xf)
         ldb [x+27]
-        jset #0x04, reset, drop
+        jset #0x04, reset           ; RST
+        jset #0x01, fin4, drop
+fin4:   ldh [x+14]
+        {ports}
+        ja others
 
 ip6:    ldb [20]
         jeq #0, hops
@@ -76,7 +81,7 @@ udp6:   ldh [56]
         jeq #546, drop
         jeq #547, drop, others
 tcp6:   ldb [67]
-        jset #0x03, others
+        jset #0x02, others
         ldb [66]
         rsh #4
         lsh #2
@@ -84,7 +89,11 @@ tcp6:   ldb [67]
         ldh [18]
         jeq x, bare6, others
 bare6:  ldb [67]
-        jset #0x04, reset, drop
+        jset #0x04, reset
+        jset #0x01, fin6, drop
+fin6:   ldh [54]
+        {ports}
+        ja others
 
 reset:  ja resets
 others: ld [0]
@@ -123,29 +132,38 @@ _SMALLEST_QUEUE = 1
 """The kernel makes its own least of it, which holds the one packet that is needed."""
 
 
-def make_filter(macs: Collection[str], gateways: Collection[str]) -> bytes:
+def make_filter(
+    macs: Collection[str], gateways: Collection[str], ports: Collection[int] = ()
+) -> bytes:
     """Return the filter for a VM, as instructions for the kernel (``struct sock_filter``).
 
     Args:
         macs: Addresses of its nics, such as ``54:52:c0:a8:c8:02``.
         gateways: Addresses of the host in its nets.
+        ports: TCP ports of the host that connections to it have which are at rest: their end
+            is not heard.
     """
-    lines = [_NOISE, "addresses:", *_match_addresses(macs, "group"), "resets:"]
+    ends = "\n".join(f"jeq #{port}, reset" for port in ports)
+    lines = [_NOISE.format(ports=ends), "addresses:", *_match_addresses(macs, "group"), "resets:"]
     for number, mac in enumerate(gateways):
         lines += _match(mac, _SOURCE, _IGNORE, f"gateway{number}")
     lines += _match_addresses(macs, "reset_group")
     return assemble("\n".join(lines))
 
 
-def start_listener(raw: socket.socket, macs: Collection[str], gateways: Collection[str]) -> None:
+def start_listener(raw: socket.socket, instructions: bytes) -> None:
     """Make a listener of an ``AF_PACKET`` socket of the protocol `PROTOCOL`, bound to no device.
+
+    Args:
+        raw: The socket.
+        instructions: What `make_filter` returned.
 
     Raises:
         OSError: The kernel does not let us.
     """
     raw.settimeout(0)
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALLEST_QUEUE)
-    attach_filter(raw, make_filter(macs, gateways))
+    attach_filter(raw, instructions)
     with suppress(BlockingIOError):
         while True:
             raw.recv(1)  # what came before there was a filter

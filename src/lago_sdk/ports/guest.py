@@ -207,10 +207,13 @@ class Guest(Protocol):
             SSHError: The connection was lost; the target is as it was.
         """
 
-    def rest(self, seconds: float) -> None:
+    def rest(self, seconds: float) -> tuple[int, ...]:
         """Wait until the guest has acknowledged all that was sent, *seconds* at most.
 
         From then on nothing is sent to it until somebody uses it.
+
+        Returns:
+            Our TCP ports of the connections.
         """
 
     def close(self, *, abort: bool = False) -> None:

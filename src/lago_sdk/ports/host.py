@@ -111,7 +111,14 @@ class Host(Protocol):
             MissingToolError: There is a filter, and nothing that compiles it.
         """
 
-    def listen(self, vm: str, *, macs: Collection[str], gateways: Collection[str]) -> str | None:
+    def listen(
+        self,
+        vm: str,
+        *,
+        macs: Collection[str],
+        gateways: Collection[str],
+        ports: Collection[int] = (),
+    ) -> str | None:
         """Listen from now on for packets to a VM, in place of what listened for it before.
 
         What keeps a net going is not heard (ARP, neighbours, routers, groups, DHCP), nor what
@@ -121,6 +128,7 @@ class Host(Protocol):
             vm: Its name.
             macs: Addresses of its nics.
             gateways: Addresses of the host in its nets.
+            ports: Ports of our connections to it that are at rest: their end is not heard.
 
         Returns:
             What `heard` calls it; ``None`` where we may not listen.

@@ -228,8 +228,9 @@ class FakeGuest:
             on_progress(sum(map(len, self.files.values())), None)
         return self.skipped
 
-    def rest(self, seconds: float) -> None:
-        """See `Guest.rest`; nothing is ever on its way."""
+    def rest(self, seconds: float) -> tuple[int, ...]:  # noqa: ARG002 - nothing is on its way
+        """See `Guest.rest`."""
+        return ()
 
     def close(self, *, abort: bool = False) -> None:  # noqa: ARG002 - there is no trace
         """Log out."""

@@ -169,7 +169,14 @@ class FakeHost:
         self.taps.append(tap)
         return tap
 
-    def listen(self, vm: str, *, macs: Collection[str], gateways: Collection[str]) -> str:
+    def listen(
+        self,
+        vm: str,
+        *,
+        macs: Collection[str],
+        gateways: Collection[str],
+        ports: Collection[int] = (),  # noqa: ARG002 - fake guests have none
+    ) -> str:
         """See `Host.listen`; tests let it hear something by `hear`."""
         self._begin("listen")
         self._tokens[vm] = f"{vm}-{len(self.calls)}"

@@ -134,6 +134,23 @@ def test_resets_count_unless_the_host_refuses_what_nobody_knows(kind, pack):
     assert send(frame(OWN, OTHER, kind, content))
 
 
+@pytest.mark.parametrize(("kind", "pack"), [(0x0800, ip4), (0x86DD, ip6)])
+def test_the_end_of_a_connection_of_ours_that_was_at_rest(kind, pack):
+    def send_end(source, data=b"", *, ports):
+        content = pack(6, tcp(FIN | ACK, data))
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with closing(ours), closing(theirs):
+            attach_filter(ours, make_filter([OWN], [GATEWAY], ports))
+            theirs.send(frame(OWN, source, kind, content))
+            return has_heard(ours)
+
+    assert not send_end(GATEWAY, ports=[21, 22])
+    assert send_end(GATEWAY, ports=[21, 23])
+    assert send_end(GATEWAY, ports=[])
+    assert send_end(OTHER, ports=[22])
+    assert send_end(GATEWAY, b"data", ports=[22])
+
+
 def test_bridges_among_themselves():
     assert not send(frame("01:80:c2:00:00:00", GATEWAY, 38, b"BB\3"))
 

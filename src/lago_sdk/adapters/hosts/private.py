@@ -263,13 +263,21 @@ class PrivateHost:
         raw = control.create_socket(self._control, socket.AF_PACKET, socket.SOCK_RAW)
         return SocketTap(raw, device, words=words, snaplen=snaplen)
 
-    def listen(self, vm: str, *, macs: Collection[str], gateways: Collection[str]) -> str | None:
+    def listen(
+        self,
+        vm: str,
+        *,
+        macs: Collection[str],
+        gateways: Collection[str],
+        ports: Collection[int] = (),
+    ) -> str | None:
         """Listen for packets to a VM, until the first one comes; the supervisor goes on with it.
 
         Args:
             vm: Its name.
             macs: Addresses of its nics.
             gateways: Addresses of the host in its nets.
+            ports: Ports of our connections to it that are at rest.
 
         Returns:
             What `heard` calls it; ``None`` where the kernel knows no filter.
@@ -277,14 +285,14 @@ class PrivateHost:
         Raises:
             HostError: The host is not up.
         """
-        from lago_sdk.adapters.listening import PROTOCOL, start_listener
+        from lago_sdk.adapters.listening import PROTOCOL, make_filter, start_listener
 
         rundir.find_safe(self._run_dir)
         token = secrets.token_hex(8)
         kind = (socket.AF_PACKET, socket.SOCK_RAW, PROTOCOL)
         with control.create_socket(self._control, *kind) as raw:
             try:
-                start_listener(raw, macs, gateways)
+                start_listener(raw, make_filter(macs, gateways, ports))
             except OSError:
                 return None
             control.listen(self._control, vm, token, raw)

@@ -201,15 +201,23 @@ class SystemHost:
             raise CaptureError(message, hint=hint) from error
         return SocketTap(raw, device, words=words, snaplen=snaplen)
 
-    def listen(self, vm: str, *, macs: Collection[str], gateways: Collection[str]) -> str | None:
+    def listen(
+        self,
+        vm: str,
+        *,
+        macs: Collection[str],
+        gateways: Collection[str],
+        ports: Collection[int] = (),
+    ) -> str | None:
         """Listen for packets to a VM, in this process; only root may.
 
         Args:
             vm: Its name.
             macs: Addresses of its nics.
             gateways: Addresses of the host in its nets.
+            ports: Ports of our connections to it that are at rest.
         """
-        from lago_sdk.adapters.listening import PROTOCOL, start_listener
+        from lago_sdk.adapters.listening import PROTOCOL, make_filter, start_listener
 
         if self.kind is HostKind.REMOTE:
             return None
@@ -218,7 +226,7 @@ class SystemHost:
         except PermissionError:
             return None
         try:
-            start_listener(raw, macs, gateways)
+            start_listener(raw, make_filter(macs, gateways, ports))
         except OSError:
             raw.close()
             return None

@@ -246,12 +246,11 @@ class SSHGuest:
             finally:
                 channel.close()
 
-    def rest(self, seconds: float) -> None:
+    def rest(self, seconds: float) -> tuple[int, ...]:
         """Wait until the guest has acknowledged what was sent; see `lago_sdk.ports.Guest.rest`."""
         with self._lock:
             pool = self._pool
-        if pool is not None:
-            pool.rest(seconds)
+        return () if pool is None else pool.rest(seconds)
 
     def close(self, *, abort: bool = False) -> None:
         """Close the connection; the next use opens another.

@@ -107,13 +107,19 @@ class Pool:
             else:
                 transport.end()
 
-    def rest(self, seconds: float) -> None:
-        """Wait until the guest has all that was sent; idle connections send nothing further."""
+    def rest(self, seconds: float) -> tuple[int, ...]:
+        """Wait until the guest has all that was sent; idle connections send nothing further.
+
+        Returns:
+            Our ports of the idle connections.
+        """
         end = time.monotonic() + seconds
         with self._lock:
-            transports = tuple(self._used)
+            transports = dict(self._used)
         for transport in transports:
             transport.wait_sent(end)
+        ports = [transport.find_port() for transport, used in transports.items() if not used]
+        return tuple(port for port in ports if port is not None)
 
     def _find_session(self, seconds: float | None) -> tuple[Transport, paramiko.Channel] | None:
         transport = self._find_transport()

@@ -152,6 +152,13 @@ class Transport(paramiko.Transport):
             time.sleep(pause)
             pause *= 2
 
+    def find_port(self) -> int | None:
+        """Return our port of the connection; ``None`` for one that is closed or not TCP."""
+        try:
+            return int(self.sock.getsockname()[1])  # type: ignore[union-attr]
+        except (OSError, AttributeError, LookupError, ValueError):
+            return None
+
     def end(self) -> None:
         """Close at once: the reading thread need not reach its next time-out to notice."""
         with contextlib.suppress(OSError):

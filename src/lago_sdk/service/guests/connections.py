@@ -42,12 +42,15 @@ class Guests:
         """Whether there is a connection to the VM *name* already."""
         return name in self._guests
 
-    def rest(self, name: str, seconds: float) -> None:
-        """Wait until the guest of the VM *name* has all that was sent; nothing follows unasked."""
+    def rest(self, name: str, seconds: float) -> tuple[int, ...]:
+        """Wait until the guest of the VM *name* has all that was sent; nothing follows unasked.
+
+        Returns:
+            Our ports of the connections to it.
+        """
         with self._mutex:
             guest = self._guests.get(name)
-        if guest is not None:
-            guest.rest(seconds)
+        return () if guest is None else guest.rest(seconds)
 
     def forget(self, names: Iterable[str] | None = None, *, abort: bool = False) -> None:
         """Close the connections to the VMs called *names*; all for ``None``.

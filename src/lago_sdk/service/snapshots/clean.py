@@ -55,14 +55,16 @@ def mark_clean(
 
 def _listen(context: PrefixContext, store: SnapshotStore, name: str, vm: VMPlan) -> str | None:
     """Have the host listen for packets to a VM that runs, by all addresses that it may have."""
-    context.guests.rest(vm.name, _REST_SECONDS)
+    ports = context.guests.rest(vm.name, _REST_SECONDS)
     machine = store.machine(name, vm.name)
     macs = {nic.mac.lower() for nic in vm.nics}
     if machine.exists():
         macs.update(parse_macs(machine.read_text()))
     gateways = {net.bridge_mac.lower() for net in context.plan.nets}
     try:
-        return context.world.host.listen(vm.name, macs=sorted(macs), gateways=sorted(gateways))
+        return context.world.host.listen(
+            vm.name, macs=sorted(macs), gateways=sorted(gateways), ports=ports
+        )
     except HostError:  # it is one of an older version: the counters have to do
         return None
 
