@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING
 
 from lago_sdk.errors import LagoError
 from lago_sdk.events import Note, stage
-from lago_sdk.service.checkpoints.keep import open_store, read_frozen, write_plan
+from lago_sdk.service.checkpoints.keep import (
+    describe_failure,
+    open_store,
+    read_frozen,
+    write_plan,
+)
 from lago_sdk.service.checkpoints.key import find_differences
 from lago_sdk.service.checkpoints.model import SHORT, CheckpointStage, CheckpointUse, write_use
 from lago_sdk.service.checkpoints.store import DamagedError, digest_file
@@ -64,17 +69,26 @@ def adopt(context: PrefixContext, key: Key) -> Plan | None:
             _take(path, members, context)
             write_plan(layout, context.plan, world.files)
             plan = _plan_overlays(context, read_frozen(layout))
-    except FileNotFoundError:
-        clear_made(context)  # it was removed just now
-        return None
-    except (DamagedError, ValueError, KeyError) as error:
+    except (DamagedError, LagoError, OSError, ValueError, KeyError, ExceptionGroup) as error:
         clear_made(context)
-        discard(context, key.digest, str(error))
+        _give_up(context, store.path / key.digest, error)
         return None
     use = CheckpointUse(stage=CheckpointStage.FROZEN, key=key.digest, made=made)
     write_use(layout, use, world.files)
     store.note_use(path)
     return plan
+
+
+def _give_up(context: PrefixContext, path: Path, error: Exception) -> None:
+    """Remove a checkpoint that is damaged; say why one is of no use, unless it is gone by now."""
+    if not path.exists():
+        return
+    failures = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
+    if any(isinstance(failure, (DamagedError, ValueError, KeyError)) for failure in failures):
+        discard(context, path.name, describe_failure(error))
+        return
+    text = f"the checkpoint {path.name[:SHORT]} cannot be taken, and the lab boots: "
+    context.world.observe(Note(message=text + describe_failure(error), warning=True))
 
 
 def discard(context: PrefixContext, key: str, why: str) -> None:

@@ -12,11 +12,13 @@ from fake_labs import lab_spec, vm
 
 from lago_sdk import CheckpointStage, CommandResult, Config, DeployError, Prefix
 from lago_sdk.connect import open_checkpoints
-from lago_sdk.errors import HostError, HypervisorError, LagoError
+from lago_sdk.errors import HostError, HypervisorError, ImageError, LagoError
 from lago_sdk.ports import HostKind
+from lago_sdk.service.checkpoints import adopt
 from lago_sdk.service.checkpoints.gc import choose_garbage, collect_checkpoints
 from lago_sdk.service.checkpoints.key import Key
 from lago_sdk.service.checkpoints.model import Checkpoint
+from lago_sdk.service.forks import layers
 from lago_sdk.service.store import PrefixRecord
 from lago_sdk.spec.disk import DiskFormat
 from lago_sdk.testing import FakeHost, make_world
@@ -235,6 +237,44 @@ def test_a_damaged_checkpoint_is_thrown_away_and_the_lab_boots(machine, damage):
     assert machine.up("three")[1].checkpoint.stage is RESTORED
 
 
+def test_several_damaged_files_are_one_damaged_checkpoint(machine):
+    machine.up("one")
+    (found,) = machine.store.list()
+    for path in (found.path / "fork").glob("*.memory"):
+        os.truncate(path, 3)
+    _, report = machine.up("two")
+    assert report.checkpoint.stage is KEPT
+    (warning,) = machine.warnings
+    assert "is damaged, and was removed" in warning
+
+
+def test_a_checkpoint_that_is_removed_while_it_is_taken_is_a_miss(machine, monkeypatch):
+    machine.up("one")
+
+    def link(source, target, images):
+        shutil.rmtree(source.parents[1], ignore_errors=True)  # all of it, or nearly
+        shutil.rmtree(machine.store.path, ignore_errors=True)
+        return layers.link(source, target, images)
+
+    monkeypatch.setattr(adopt, "link", link)
+    _, report = machine.up("two")
+    assert report.checkpoint.stage is KEPT
+    assert machine.warnings == ()
+
+
+def test_a_checkpoint_that_cannot_be_copied_is_told_and_stays(machine, monkeypatch):
+    machine.up("one")
+
+    def refuse(*_):
+        raise ImageError("no space left")
+
+    monkeypatch.setattr(adopt, "link", refuse)
+    two = machine.create("two")
+    assert two.checkpoint.stage is CheckpointStage.COLD
+    assert "cannot be taken, and the lab boots" in machine.warnings[0]
+    assert len(machine.store.list()) == 1
+
+
 def test_a_memory_that_the_hypervisor_refuses_is_thrown_away_and_the_lab_boots(machine):
     machine.up("one")
     two = machine.create("two")
@@ -406,7 +446,6 @@ def test_forks_of_a_restored_lab_are_like_any_other(machine):
 
 def test_a_creation_that_is_cut_off_while_it_takes_a_checkpoint_is_finished(machine, monkeypatch):
     machine.up("one")
-    from lago_sdk.service.checkpoints import adopt
 
     def die(*_):
         raise KeyboardInterrupt
