@@ -58,6 +58,7 @@ class PrefixPower(PrefixBase):
             return None
         from lago_sdk.service.checkpoints.start import CachedLab, start_first
 
+        self._forget_plan()  # another process may have made it anew
         lab = CachedLab(
             get_context=lambda: self.context,
             make_anew=lambda: self._rebuild(may_adopt=False),
