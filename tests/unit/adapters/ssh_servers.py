@@ -77,6 +77,13 @@ class Server:
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
+        # A session that it was just forking has the listening socket for a moment.
+        end = time.monotonic() + 5
+        with contextlib.suppress(ConnectionRefusedError):
+            while time.monotonic() < end:
+                with contextlib.suppress(ConnectionResetError):
+                    dial("127.0.0.1", self.port, 5).close()
+                time.sleep(0.01)
 
     def log(self):
         return (self.directory / "log").read_text(errors="replace")
