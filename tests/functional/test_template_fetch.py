@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from functional.conftest import Lagoctl
-from lago_sdk import Compression, Config, export_template
+from lago_sdk import Config, export_template
 
 # Fetching is our own; which host boots the result does not matter to it.
 pytestmark = [
@@ -62,9 +62,9 @@ def published(tmp_path_factory: pytest.TempPathFactory, tiny: str, base_config: 
     files = tmp_path_factory.mktemp("vendor")
     images = files / "images"
     images.mkdir()
-    image = export_template(
-        tiny, target=images / "tiny.qcow2", compression=Compression.XZ, config=base_config
-    ).image
+    plain = export_template(tiny, target=images / "tiny.qcow2", config=base_config).image
+    subprocess.run(["xz", "-0", plain], check=True)  # as ours would, in a tenth of the time
+    image = plain.with_name(f"{plain.name}.xz")
     sum256 = hashlib.sha256(image.read_bytes()).hexdigest()
     (images / "SHA256SUMS").write_text(f"{'0' * 64}  other.qcow2.xz\n{sum256} *{image.name}\n")
     return files
