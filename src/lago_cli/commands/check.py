@@ -76,7 +76,8 @@ def plan(
 ) -> None:
     """Show what a lab would be, without making anything.
 
-    That is: its subnets, addresses, MACs, names and files.
+    That is: its subnets, addresses, MACs, names and files, and how each guest is prepared (see
+    docs/bootstrap.md) and why.
 
     For an init file the uuid, and the names made from it, stand for those a real prefix draws.
     """

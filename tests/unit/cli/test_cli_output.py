@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from lago_cli.output import render, render_table
-from lago_cli.tables import status_data, status_tables
+from lago_cli.tables import plan_data, plan_tables, status_data, status_tables
+from lago_sdk import plan_spec
 
 LAGO_FORM = """\
 [Prefix]:
@@ -134,3 +135,16 @@ def test_status_for_people():
     assert text.splitlines()[0] == "default on private in /lab/default"
     assert "web  running  192.168.200.2  lan=192.168.200.2, raw=-  a, b" in text
     assert "lan  up     192.168.200.0/24  192.168.200.1  yes         ffff-lan" in text
+
+
+def test_a_plan_tells_how_guests_are_prepared_and_why():
+    plan = plan_spec({"domains": {"web": {"bootstrap": "credentials"}, "db": {}}})
+    text = plan_tables(plan)
+    assert "VM   BOOTSTRAP    BECAUSE" in text
+    assert "web  credentials  the init file says so" in text
+    assert "db   seed         its first disk has no guest yet" in text
+    found = plan_data(plan)["vms"]["db"]
+    assert (found["bootstrap"], found["bootstrap_reason"]) == (
+        "seed",
+        "its first disk has no guest yet",
+    )

@@ -4,7 +4,7 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from lago_sdk.spec import NetSpec, NetType, NicSpec, PrefixSpec, SubnetChoice, VMSpec
+from lago_sdk.spec import Bootstrap, NetSpec, NetType, NicSpec, PrefixSpec, SubnetChoice, VMSpec
 from lago_sdk.spec.addresses import has_ip4, has_ip6, subnet_of, takes_host_octet
 from lago_sdk.spec.checks import check_spec
 from lago_sdk.spec.management import main_dns_net, management_nets, management_of
@@ -92,3 +92,12 @@ def test_two_hundred_and_fifty_three_vms_fit_a_subnet_that_is_given_out():
     for count, codes in ((253, set()), (254, {"addresses-exhausted"})):
         spec = PrefixSpec(nets=nets(lan=True), vms=vms[:count])
         assert {problem.code for problem in check_spec(spec) if problem.is_error} == codes
+
+
+@pytest.mark.parametrize("road", ["inject", "guestfs", "credentials", "none"])
+def test_user_data_that_nobody_reads_is_told(road):
+    vm = VMSpec(name="web", user_data="#!/bin/sh", bootstrap=Bootstrap(road))
+    (problem,) = check_spec(PrefixSpec(vms=(vm,)))
+    assert problem.message == f"'user-data' does nothing with 'bootstrap: {road}'"
+    assert problem.path == ("domains", "web", "user-data")
+    assert not problem.is_error

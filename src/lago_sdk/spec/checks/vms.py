@@ -10,7 +10,7 @@ import attrs
 
 from lago_sdk.errors import suggest
 from lago_sdk.spec.keys import find_key
-from lago_sdk.spec.vm import LOCAL, Firmware, GraphicsType, VideoModel, VMSpec
+from lago_sdk.spec.vm import LOCAL, Bootstrap, Firmware, GraphicsType, VideoModel, VMSpec
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -56,6 +56,7 @@ def check_vm(vm: VMSpec, sink: Sink, plugins: Mapping[str, Collection[str]] | No
             hint="start it with '#cloud-config' or '#!/bin/sh', or write a map",
             code="odd-user-data",
         )
+    _check_bootstrap(vm, path, sink)
     if vm.xml is not None:
         _check_xml(vm.xml, (*path, "xml"), sink)
 
@@ -120,6 +121,16 @@ def _check_firmware(vm: VMSpec, path: Path, sink: Sink) -> None:
                     hint="add 'kernel: PATH', or remove the key",
                     code="missing-kernel",
                 )
+
+
+def _check_bootstrap(vm: VMSpec, path: Path, sink: Sink) -> None:
+    if vm.user_data is not None and vm.bootstrap not in {Bootstrap.AUTO, Bootstrap.SEED}:
+        sink.warn(
+            (*path, "user-data"),
+            f"'user-data' does nothing with 'bootstrap: {vm.bootstrap.value}'",
+            hint="cloud-init reads it from a seed: use 'bootstrap: seed'",
+            code="useless-key",
+        )
 
 
 def _check_display(vm: VMSpec, path: Path, sink: Sink) -> None:
