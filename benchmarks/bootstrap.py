@@ -2,8 +2,9 @@
 
 Usage: ``python benchmarks/bootstrap.py [--vms N] [--tiny-only]``
 
-For each way a prefix is made and started. ``create`` is all of ``Prefix.create``, ``a disk`` what
-is written into one disk (one at a time, the median of some), ``to ssh`` the time from ``start``
+For each way a prefix is made and started. ``create`` is all of ``Prefix.create``, ``a disk`` the
+writing into one disk (one at a time, the median of some), ``its CPU`` the processor time of that,
+which other load does not change much, ``to ssh`` the time from ``start``
 until every VM answers. Systemd's credentials need systemd, so ``debian-12`` is brought up besides
 ``tiny``: with cloud-init, which reads the seed, and without. Absolute times depend on the machine;
 look at the ratios to ``seed``.
@@ -21,7 +22,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from lago_sdk import Config, Prefix, StageFinished, build_template, get_template_info
+from lago_sdk import (
+    Config,
+    Prefix,
+    StageFinished,
+    StageStarted,
+    build_template,
+    get_template_info,
+)
 from lago_sdk.connect import local_disks, local_images
 from lago_sdk.ports import OfflineFile
 from lago_sdk.spec.disk import DiskFormat
@@ -39,7 +47,24 @@ class Took:
 
     create: float
     disk: float | None
+    work: float | None
     start: float
+
+
+class Injections:
+    """An observer that notes what each injection took: seconds, and those of processors."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.work: list[float] = []
+        self._begun = 0.0
+
+    def __call__(self, event: Event, /) -> None:
+        if isinstance(event, StageStarted) and event.stage == INJECT:
+            self._begun = sum(os.times()[:4])
+        elif isinstance(event, StageFinished) and event.stage == INJECT:
+            self.seconds.append(event.seconds)
+            self.work.append(sum(os.times()[:4]) - self._begun)
 
 
 def make_spec(count: int, disk: dict[str, object], road: str, memory: int) -> dict[str, object]:
@@ -48,43 +73,28 @@ def make_spec(count: int, disk: dict[str, object], road: str, memory: int) -> di
     return {"domains": domains, "nets": {"lan": {"dhcp": {"start": 100, "end": 254}}}}
 
 
-def time_injection(spec: dict[str, object], workdir: Path, config: Config) -> float | None:
-    """Return the seconds that writing into the disks took, or ``None`` where nothing was."""
-    found: list[float] = []
-
-    def note(event: Event) -> None:
-        if isinstance(event, StageFinished) and event.stage == INJECT:
-            found.append(event.seconds)
-
-    with Prefix.create(spec, workdir=workdir, config=config, observer=note):
-        pass
-    return found[0] if found else None
-
-
 def measure(count: int, disk: dict[str, object], road: str, memory: int) -> Took:
     config = Config.load()
     with tempfile.TemporaryDirectory(prefix="lago-bench-") as name:
         workdir = Path(name, "w")
-        each = None
+        each = work = None
         if road == "inject":
-            one = make_spec(1, disk, road, memory)
-            times = [time_injection(one, workdir, config) for _ in range(ROUNDS)]
-            each = statistics.median(filter(None, times))
-        found: list[float] = []
-
-        def note(event: Event) -> None:
-            if isinstance(event, StageFinished) and event.stage == INJECT:
-                found.append(event.seconds)
-
+            alone = Injections()
+            for _ in range(ROUNDS):
+                spec = make_spec(1, disk, road, memory)
+                with Prefix.create(spec, workdir=workdir, config=config, observer=alone):
+                    pass
+            each, work = statistics.median(alone.seconds), statistics.median(alone.work)
+        together = Injections()
         begin = time.perf_counter()
         spec = make_spec(count, disk, road, memory)
-        with Prefix.create(spec, workdir=workdir, config=config, observer=note) as prefix:
+        with Prefix.create(spec, workdir=workdir, config=config, observer=together) as prefix:
             created = time.perf_counter()
             prefix.start()
             end = time.perf_counter()
         if road == "guestfs":
-            each = sum(found) / count
-    return Took(create=created - begin, disk=each, start=end - created)
+            each, work = (sum(found) / count for found in (together.seconds, together.work))
+    return Took(create=created - begin, disk=each, work=work, start=end - created)
 
 
 def make_plain(directory: Path, config: Config) -> Path:
@@ -100,13 +110,19 @@ def make_plain(directory: Path, config: Config) -> Path:
 def show(title: str, rows: dict[str, Took]) -> None:
     first = next(iter(rows.values()))
     print(f"\n{title}")
-    print(f"{'bootstrap':24}{'create':>10}{'a disk':>10}{'to ssh':>10}{'all':>10}{'to seed':>9}")
+    heads = ("create", "a disk", "its CPU", "to ssh", "all", "to seed")
+    print(f"{'bootstrap':20}{''.join(f'{head:>11}' for head in heads)}")
     for road, took in rows.items():
-        each = "-" if took.disk is None else f"{1000 * took.disk:.0f} ms"
         whole = took.create + took.start
-        ratio = whole / (first.create + first.start)
-        times = f"{took.create:8.2f} s{each:>10}{took.start:8.1f} s{whole:8.1f} s"
-        print(f"{road:24}{times}{ratio:8.2f}x", flush=True)
+        cells = (
+            f"{took.create:.2f} s",
+            "-" if took.disk is None else f"{1000 * took.disk:.0f} ms",
+            "-" if took.work is None else f"{1000 * took.work:.0f} ms",
+            f"{took.start:.1f} s",
+            f"{whole:.1f} s",
+            f"{whole / (first.create + first.start):.2f}x",
+        )
+        print(f"{road:20}{''.join(f'{cell:>11}' for cell in cells)}", flush=True)
 
 
 def main() -> None:

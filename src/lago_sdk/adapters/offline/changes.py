@@ -57,7 +57,7 @@ class Changes:
                 if there is not None:
                     self._debugfs.unlink(parent.number, name)
                 self._create(parent.number, name, node)
-            self._tree.forget()
+            self._tree.forget(parent.number)
             self._note(path, node)
 
     def remove(self, path: str) -> None:
@@ -111,7 +111,7 @@ class Changes:
                     raise ImageError(f"the link {above!r} of the disk leads nowhere")
                 directory = self._tree.get_directory("/" + "/".join(names[: length - 1]))
                 self._create(directory.number, names[length - 1], OfflineDirectory())
-                self._tree.forget()
+                self._tree.forget(directory.number)
         return self._tree.get_directory("/" + "/".join(names[:-1])), names[-1]
 
     def _create(self, parent: int, name: str, node: OfflineNode) -> None:

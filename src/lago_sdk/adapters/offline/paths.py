@@ -39,9 +39,12 @@ class Tree:
             self._known[directory.number] = {entry.name: entry for entry in entries}
         return self._known[directory.number]
 
-    def forget(self) -> None:
-        """List directories anew: something was changed."""
-        self._known.clear()
+    def forget(self, directory: int | None = None) -> None:
+        """List a directory anew, by its inode, or all of them: something was changed."""
+        if directory is None:
+            self._known.clear()
+        else:
+            self._known.pop(directory, None)
 
     def find(self, path: str, *, follow: bool = True) -> Inode | None:
         """Return what is at an absolute path, or ``None``.
