@@ -59,13 +59,15 @@ class LocalDisks:
         may_boot: bool = True,
     ) -> Iterator[OfflineFS]:
         """See `OfflineDisks.open`."""
-        # What is written may be secret: it is beside the image, and goes where that goes.
+        # What is written may be secret: it is beside the image, and goes where that goes. What
+        # is mounted is not: nobody could remove it if everything was killed.
         place = None if read_only else path.parent
         with (
-            tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=place) as scratch,
+            tempfile.TemporaryDirectory(prefix="lago-disk-") as scratch,
+            tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=place) as copies,
             contextlib.ExitStack() as stack,
         ):
-            image = _Image(path, image_format, Path(scratch))
+            image = _Image(path, image_format, Path(scratch), Path(copies))
             open_fs = image.open_to_read if read_only else image.open_to_write
             fs: OfflineFS | None = open_fs(stack, root_partition)
             if fs is None and not may_boot:
@@ -85,7 +87,7 @@ class LocalDisks:
     ) -> Iterator[RootLook]:
         """See `OfflineDisks.look`."""
         with (
-            tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as scratch,
+            tempfile.TemporaryDirectory(prefix="lago-disk-") as scratch,
             contextlib.ExitStack() as stack,
         ):
             try:
@@ -112,10 +114,11 @@ class LocalDisks:
 class _Image:
     """A disk image that is being opened; what was opened is let go of by the caller's stack."""
 
-    def __init__(self, path: Path, image_format: DiskFormat, scratch: Path) -> None:
+    def __init__(self, path: Path, image_format: DiskFormat, scratch: Path, copies: Path) -> None:
         self._path = path
         self._format = image_format
         self._scratch = scratch
+        self._copies = copies
 
     def open_to_read(self, stack: contextlib.ExitStack, root_partition: str | None) -> ExtFS | None:
         """Open its root file system; ``None`` where that is not for us."""
@@ -193,7 +196,7 @@ class _Image:
     @contextlib.contextmanager
     def _hold(self, device: str, *, writable: bool) -> Iterator[ExtFS]:
         """Have the file system; what was changed is looked at afterwards."""
-        fs = ExtFS(device, self._scratch, writable=writable)
+        fs = ExtFS(device, self._copies, writable=writable)
         try:
             yield fs
         finally:
@@ -201,7 +204,7 @@ class _Image:
         if fs.changed:
             # Reading ahead makes it read three times as much through FUSE.
             _run_e2fsck(["-f", "-n", "-E", "readahead_kb=0"], device, self._path)
-            again = ExtFS(device, self._scratch)
+            again = ExtFS(device, self._copies)
             try:
                 again.check_changed(fs.changed)
             finally:
