@@ -138,7 +138,9 @@ def test_status_for_people():
 
 
 def test_a_plan_tells_how_guests_are_prepared_and_why():
-    plan = plan_spec({"domains": {"web": {"bootstrap": "credentials"}, "db": {}}, "nets": {}})
+    plan = plan_spec(
+        {"domains": {"web": {"bootstrap": "credentials"}, "db": {}}, "nets": {"lan": {}}}
+    )
     text = plan_tables(plan)
     assert "VM   BOOTSTRAP    BECAUSE" in text
     assert "web  credentials  the init file says so" in text
