@@ -18,10 +18,9 @@ readonly PYTHON_PACKAGES=(python3 python3-libvirt python3-venv)
 readonly BUILD_PACKAGES=(gcc libc6-dev libvirt-dev pkg-config)
 # What only tests use.
 readonly TEST_PACKAGES=(
-    acl dropbear-bin gnupg libguestfs-tools libguestfs-xfs libvirt-clients
-    linux-image-cloud-amd64 mmdebstrap
-    openssh-client openssh-server openssl ovmf rsync swtpm swtpm-tools tcpdump tshark
-    xz-utils
+    acl btrfs-progs cryptsetup-bin dropbear-bin gnupg libguestfs-tools libguestfs-xfs
+    libvirt-clients linux-image-cloud-amd64 mmdebstrap openssh-client openssh-server openssl ovmf
+    rsync swtpm swtpm-tools tcpdump tshark xfsprogs xz-utils
 )
 
 say() { printf '%s\n' "$*" >&2; }

@@ -15,6 +15,7 @@
     ├── HypervisorError            libvirt refused an operation
     ├── ToolError                  an external program failed; carries its output
     ├── ImageError                 a disk image is missing, damaged or cannot be made
+    │   └── ApplianceNeededError   its file system takes libguestfs, which was not allowed
     ├── TemplateError              a disk image cannot be had
     │   ├── TemplateNotFoundError  no such template; names those there are
     │   └── TemplateInUseError     it is not removed: prefixes use it; names them
@@ -175,6 +176,10 @@ class ToolError(LagoError):
 
 class ImageError(LagoError):
     """A disk image is missing, damaged, of an unknown format, or cannot be made."""
+
+
+class ApplianceNeededError(ImageError):
+    """What is on a disk takes an appliance to be opened, and none may be booted."""
 
 
 class TemplateError(LagoError):

@@ -20,7 +20,7 @@ from lago_sdk import (
 )
 from lago_sdk.adapters.process import run
 from lago_sdk.connect import local_disks, local_environ, local_images
-from lago_sdk.ports import OfflineChange, OfflineFile, OfflineFS
+from lago_sdk.ports import OfflineFile, OfflineFS, OfflineVisit
 from lago_sdk.spec.disk import DiskFormat
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(600)]
@@ -275,7 +275,7 @@ def test_one_appliance_writes_to_all_and_each_gets_its_own(lvm, make_prefix):
 
     local_disks().change_all(
         [
-            OfflineChange(
+            OfflineVisit(
                 path=prefix.path / "images" / f"{name}_root.qcow2",
                 image_format=DiskFormat.QCOW2,
                 apply=partial(look, name),

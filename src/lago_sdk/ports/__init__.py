@@ -32,7 +32,6 @@ from lago_sdk.ports.networks import DhcpLease, Networks
 from lago_sdk.ports.offline import (
     SCRATCH_PREFIX,
     EntryKind,
-    OfflineChange,
     OfflineDirectory,
     OfflineDisks,
     OfflineEntry,
@@ -40,6 +39,7 @@ from lago_sdk.ports.offline import (
     OfflineFS,
     OfflineLink,
     OfflineNode,
+    OfflineVisit,
     RootLook,
 )
 from lago_sdk.ports.packets import Packet, PacketTap
@@ -86,7 +86,6 @@ __all__ = [
     "KeyTool",
     "Machine",
     "Networks",
-    "OfflineChange",
     "OfflineDirectory",
     "OfflineDisks",
     "OfflineEntry",
@@ -94,6 +93,7 @@ __all__ = [
     "OfflineFile",
     "OfflineLink",
     "OfflineNode",
+    "OfflineVisit",
     "PackedImage",
     "Packet",
     "PacketTap",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from lago_sdk.errors import LagoError
     from lago_sdk.ports.extraction import Extraction
 
 SCRATCH_PREFIX = ".lago-disk-"
@@ -138,8 +139,8 @@ class RootLook:
 
 
 @attrs.frozen(kw_only=True)
-class OfflineChange:
-    """A change of a disk."""
+class OfflineVisit:
+    """What is to be read from a disk, or changed on it."""
 
     path: Path
     """The image, with its backing chain."""
@@ -177,6 +178,7 @@ class OfflineDisks(Protocol):
                 takes ten seconds or more.
 
         Raises:
+            ApplianceNeededError: No appliance may be booted, and it takes one.
             ImageError: Something uses the image, it is damaged, or no root file system is on it
                 that can be opened.
             MissingToolError: A program that is needed is not installed.
@@ -194,12 +196,23 @@ class OfflineDisks(Protocol):
             MissingToolError: A program that is needed is not installed.
         """
 
-    def change_all(self, changes: Sequence[OfflineChange]) -> None:
+    def change_all(self, changes: Sequence[OfflineVisit]) -> None:
         """Change several disks by one appliance, whatever their file systems are.
 
         They are changed one after the other. What was written is read back.
 
         Raises:
             ImageError: One cannot be opened or changed; those before it are.
+            MissingToolError: libguestfs is not installed.
+        """
+
+    def read_all(self, reads: Sequence[OfflineVisit]) -> Mapping[Path, LagoError]:
+        """Read several disks by one appliance, whatever their file systems are.
+
+        Returns:
+            What went wrong, by the image; the others were read.
+
+        Raises:
+            ImageError: The appliance does not start.
             MissingToolError: libguestfs is not installed.
         """

@@ -6,7 +6,7 @@ import posixpath
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lago_sdk.errors import ImageError
+from lago_sdk.errors import ApplianceNeededError, ImageError, LagoError
 from lago_sdk.ports import (
     EntryKind,
     Extraction,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from lago_sdk.ports import OfflineChange, OfflineNode
+    from lago_sdk.ports import OfflineNode, OfflineVisit
     from lago_sdk.spec.disk import DiskFormat
 
 _EXT = "ext4"
@@ -60,11 +60,11 @@ class FakeDisks:
         """See `OfflineDisks.open`.
 
         Raises:
-            ImageError: It takes an appliance, and none may be booted.
+            ApplianceNeededError: None may be booted.
         """
         kind = self._find_kind(path)
         if not may_boot and kind != _EXT:
-            raise ImageError(
+            raise ApplianceNeededError(
                 f"only ext4 is written to without an appliance, and the root is on {kind}"
             )
         self.opened.append((path, read_only))
@@ -83,11 +83,22 @@ class FakeDisks:
         fs = FakeOfflineFS(self[path.name], read_only=True) if kind == _EXT else None
         yield RootLook(kind=kind, fs=fs)
 
-    def change_all(self, changes: Sequence[OfflineChange]) -> None:
+    def change_all(self, changes: Sequence[OfflineVisit]) -> None:
         """See `OfflineDisks.change_all`."""
         self.booted.append(tuple(change.path for change in changes))
         for change in changes:
             change.apply(FakeOfflineFS(self[change.path.name], read_only=False))
+
+    def read_all(self, reads: Sequence[OfflineVisit]) -> Mapping[Path, LagoError]:
+        """See `OfflineDisks.read_all`."""
+        self.booted.append(tuple(read.path for read in reads))
+        errors: dict[Path, LagoError] = {}
+        for read in reads:
+            try:
+                read.apply(FakeOfflineFS(self[read.path.name], read_only=True))
+            except LagoError as error:
+                errors[read.path] = error
+        return errors
 
     def _find_kind(self, path: Path) -> str | None:
         return self.kinds.get(path.name, _EXT if self._contents.get(path.name) else None)

@@ -13,7 +13,7 @@ from lago_sdk.adapters.offline import Guestfs, LocalDisks, export
 from lago_sdk.adapters.offline.areas import find_number
 from lago_sdk.adapters.process import find_tool, get_tool, run
 from lago_sdk.errors import ImageError, MissingToolError
-from lago_sdk.ports import EntryKind, OfflineChange, OfflineDirectory, OfflineFile, OfflineLink
+from lago_sdk.ports import EntryKind, OfflineDirectory, OfflineFile, OfflineLink, OfflineVisit
 from lago_sdk.spec.disk import DiskFormat
 
 MIB = 1 << 20
@@ -386,7 +386,7 @@ def test_without_libguestfs_its_package_is_told(image, monkeypatch):
         return None if name == "guestfish" else find_tool(name)
 
     monkeypatch.setattr("lago_sdk.adapters.process.find_tool", find)
-    change = OfflineChange(path=image, image_format=DiskFormat.QCOW2, apply=lambda _fs: None)
+    change = OfflineVisit(path=image, image_format=DiskFormat.QCOW2, apply=lambda _fs: None)
     disks = LocalDisks(Guestfs({}, has_kvm=False))
     with pytest.raises(MissingToolError) as caught:
         disks.change_all([change])

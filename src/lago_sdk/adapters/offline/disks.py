@@ -16,15 +16,16 @@ from lago_sdk.adapters.offline.export import (
 )
 from lago_sdk.adapters.offline.ext import ExtFS
 from lago_sdk.adapters.process import run
-from lago_sdk.errors import ImageError, shorten
+from lago_sdk.errors import ApplianceNeededError, ImageError, shorten
 from lago_sdk.ports.offline import SCRATCH_PREFIX, RootLook
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lago_sdk.adapters.offline.areas import Area
     from lago_sdk.adapters.offline.guestfs import Guestfs
-    from lago_sdk.ports.offline import OfflineChange, OfflineFS
+    from lago_sdk.errors import LagoError
+    from lago_sdk.ports.offline import OfflineFS, OfflineVisit
     from lago_sdk.spec.disk import DiskFormat
 
 _REPAIRED = 1
@@ -106,9 +107,13 @@ class LocalDisks:
             finally:
                 fs.close()
 
-    def change_all(self, changes: Sequence[OfflineChange]) -> None:
+    def change_all(self, changes: Sequence[OfflineVisit]) -> None:
         """See `OfflineDisks.change_all`."""
         self._guestfs.change_all(changes)
+
+    def read_all(self, reads: Sequence[OfflineVisit]) -> Mapping[Path, LagoError]:
+        """See `OfflineDisks.read_all`."""
+        return self._guestfs.read_all(reads)
 
 
 class _Image:
@@ -165,15 +170,17 @@ class _Image:
         image = self._export(read_only=False, offset=area.offset)
         return self._recover(stack, stack.enter_context(image), writable=True)
 
-    def explain(self, root_partition: str | None) -> ImageError:
+    def explain(self, root_partition: str | None) -> ApplianceNeededError:
         """Return the error for an image that only an appliance can open."""
         try:
             with self._export(read_only=True) as disk:
                 kind = _find_kind(disk, root_partition)
         except NoExportError:
-            return ImageError(_NO_FUSE, hint="load the module fuse; or use 'bootstrap: guestfs'")
+            return ApplianceNeededError(
+                _NO_FUSE, hint="load the module fuse; or use 'bootstrap: guestfs'"
+            )
         there = "no root file system was found" if kind is None else f"the root is on {kind}"
-        return ImageError(
+        return ApplianceNeededError(
             f"only ext4 is written to without an appliance, and {there}",
             hint="use 'bootstrap: guestfs', which boots one",
         )

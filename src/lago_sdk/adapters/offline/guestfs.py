@@ -16,7 +16,7 @@ from lago_sdk.adapters.landing import CHUNK, Landing
 from lago_sdk.adapters.offline.areas import find_number
 from lago_sdk.adapters.offline.guestfish import Guestfish
 from lago_sdk.adapters.unpack import unpack
-from lago_sdk.errors import ImageError
+from lago_sdk.errors import ImageError, LagoError
 from lago_sdk.ports.extraction import Extraction
 from lago_sdk.ports.offline import SCRATCH_PREFIX, EntryKind, OfflineEntry, OfflineFile, OfflineLink
 from lago_sdk.spec.disk import DiskFormat
@@ -24,14 +24,15 @@ from lago_sdk.spec.disk import DiskFormat
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from lago_sdk.ports.offline import OfflineChange, OfflineNode
+    from lago_sdk.ports.offline import OfflineNode, OfflineVisit
 
 _KINDS = {
     stat.S_IFREG: EntryKind.FILE,
     stat.S_IFDIR: EntryKind.DIRECTORY,
     stat.S_IFLNK: EntryKind.LINK,
 }
-_NO_ROOT = frozenset({"swap", "unknown"})
+_LUKS = b"crypto_LUKS"
+_NO_ROOT = frozenset({"swap", "unknown", "crypto_LUKS"})
 _DEFAULT_NAME = "root"
 """What Lago took for the name of a root volume where nothing said it."""
 
@@ -69,21 +70,26 @@ class Guestfs:
         ):
             yield fs
 
-    def change_all(self, changes: Sequence[OfflineChange]) -> None:
+    def change_all(self, changes: Sequence[OfflineVisit]) -> None:
         """See `OfflineDisks.change_all`."""
         images = [(change.path, change.image_format) for change in changes]
         place = changes[0].path.parent
         with self._boot(images, read_only=False, place=place) as (fish, scratch):
             for index, change in enumerate(changes):
-                if len(changes) > 1:
-                    # Overlays of one image have the same volume groups in them, and btrfs knows
-                    # a file system by its uuid.
-                    fish.find("lvm-set-filter", _device_name(index))
-                    fish.find("debug", "sh", "btrfs device scan --forget")
-                with _mounted(
-                    fish, index, change.path, change.root_partition, scratch, read_only=False
-                ) as fs:
-                    change.apply(fs)
+                _visit(fish, index, change, scratch, read_only=False)
+
+    def read_all(self, reads: Sequence[OfflineVisit]) -> Mapping[Path, LagoError]:
+        """See `OfflineDisks.read_all`."""
+        images = [(read.path, read.image_format) for read in reads]
+        errors: dict[Path, LagoError] = {}
+        with self._boot(images, read_only=True, place=None) as (fish, scratch):
+            for index, read in enumerate(reads):
+                try:
+                    _visit(fish, index, read, scratch, read_only=True)
+                except LagoError as error:
+                    errors[read.path] = error
+                    fish.run("umount-all")
+        return errors
 
     @contextlib.contextmanager
     def _boot(
@@ -235,6 +241,20 @@ def _add(tar: tarfile.TarFile, path: str, node: OfflineNode) -> None:
         tar.addfile(member)
 
 
+def _visit(
+    fish: Guestfish, index: int, visit: OfflineVisit, scratch: Path, *, read_only: bool
+) -> None:
+    """Do what is to be done to one of the disks of an appliance."""
+    # Overlays of one image have the same volume groups in them, and btrfs knows a file system by
+    # its uuid.
+    fish.find("lvm-set-filter", _device_name(index))
+    fish.find("debug", "sh", "btrfs device scan --forget")
+    with _mounted(
+        fish, index, visit.path, visit.root_partition, scratch, read_only=read_only
+    ) as fs:
+        visit.apply(fs)
+
+
 @contextlib.contextmanager
 def _mounted(
     fish: Guestfish,
@@ -278,22 +298,32 @@ def _mount_root(
         if fish.run("is-dir", "/etc").strip() == b"true":
             return
         fish.run("umount", "/")
+    if _is_encrypted(fish, disk):
+        raise ImageError(
+            f"the disk {str(path)!r} is encrypted (LUKS)",
+            hint="its key is the guest's: start the VM, and its files come over ssh",
+        )
     raise ImageError(
         f"no root file system was found on the disk {str(path)!r}",
-        hint="name it in the template's metadata as root-partition; encrypted ones cannot be read",
+        hint="name it in the template's metadata as root-partition",
     )
+
+
+def _is_encrypted(fish: Guestfish, disk: str) -> bool:
+    """Whether there is an encrypted area on a disk, or on a volume of its groups."""
+    partitions = fish.run("list-partitions").decode().split()
+    own = [disk, *(name for name in partitions if name.startswith(disk))]
+    volumes = fish.run("lvs").decode().split()
+    return any((fish.find("vfs-type", name) or b"").strip() == _LUKS for name in own + volumes)
 
 
 def _list_candidates(fish: Guestfish, disk: str, root_partition: str | None) -> list[str]:
     """Return what may be the root file system of a disk, the likeliest first."""
     rows = fish.run("list-filesystems").decode(errors="replace").splitlines()
     pairs = [row.rpartition(": ")[::2] for row in rows]
-    own = re.compile(rf"{disk}\d*|(?!/dev/sd[a-z]).*")
-    devices = [
-        name
-        for name, kind in pairs
-        if kind not in _NO_ROOT and "LUKS" not in kind and own.fullmatch(name)
-    ]
+    # Volumes of LVM do not tell whose they are: the filter does.
+    own = re.compile(rf"(btrfsvol:)?{disk}\d*(/.*)?|(?!(btrfsvol:)?/dev/sd[a-z]).*")
+    devices = [name for name, kind in pairs if kind not in _NO_ROOT and own.fullmatch(name)]
     wanted = root_partition or _DEFAULT_NAME
     number = find_number(wanted)
     if number is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lago_sdk.errors import VMError
 from lago_sdk.events import stage
 from lago_sdk.plan.planner import find_fact
-from lago_sdk.ports import EntryKind, OfflineChange, OfflineDirectory, OfflineFile, OfflineLink
+from lago_sdk.ports import EntryKind, OfflineDirectory, OfflineFile, OfflineLink, OfflineVisit
 from lago_sdk.render.cloud_init import list_passwords
 from lago_sdk.render.injection import (
     LOOKED_FOR,
@@ -82,7 +82,7 @@ def inject_disks(
 
 def _prepare(
     path: Path, vm: VMPlan, *, plan: Plan, layout: PrefixLayout, world: World
-) -> OfflineChange:
+) -> OfflineVisit:
     """Make and pin the host key of *vm*; returns what writes it, and all else, into its disk."""
     private, public = create_host_key(vm, layout=layout, world=world)
     public_key = layout.public_key.read_text(encoding="utf-8")
@@ -111,7 +111,7 @@ def _prepare(
             )
         _write(fs, injection)
 
-    return OfflineChange(
+    return OfflineVisit(
         path=path,
         image_format=disk.format,
         root_partition=find_fact(vm.disks, "root-partition"),

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from lago_sdk.errors import LagoError, PathNotFoundError
+from lago_sdk.errors import ApplianceNeededError, LagoError, PathNotFoundError
 from lago_sdk.events import stage
 from lago_sdk.ports.extraction import Skipped
 from lago_sdk.service.observing.status import observe
 from lago_sdk.service.parallel import run_parallel
-from lago_sdk.service.seeing.extract import ExtractRoad, extract, is_off
+from lago_sdk.service.seeing.extract import ExtractRoad, extract, extract_by_appliance, is_off
 from lago_sdk.service.seeing.rotate import check_target, rotate
 from lago_sdk.service.select import select_vms
 from lago_sdk.state import VMState
@@ -93,11 +93,15 @@ def collect(
     check_target(output_dir, context.layout.path)
     rotated = rotate(output_dir)
     with hold_disks(context, vms) as states:
+        places = {vm.name: _name_places(vm, output_dir / vm.name) for vm in vms}
 
-        def work(vm: VMPlan) -> VMArtifacts:
-            return _collect_vm(vm, context, states[vm.name], output_dir / vm.name, timeout)
+        def work(vm: VMPlan) -> VMArtifacts | None:
+            return _collect_vm(vm, context, states[vm.name], places[vm.name], timeout)
 
-        found = run_parallel(work, vms, limit=_AT_ONCE, message="collecting failed")
+        quick = run_parallel(work, vms, limit=_AT_ONCE, message="collecting failed")
+        slow = [vm for vm, artifacts in zip(vms, quick, strict=True) if artifacts is None]
+        came = _collect_by_appliance(slow, context, places)
+        found = [artifacts or came[vm.name] for vm, artifacts in zip(vms, quick, strict=True)]
     report = CollectReport(
         output_dir=output_dir,
         rotated=rotated,
@@ -166,18 +170,61 @@ def _look(context: PrefixContext, vms: tuple[VMPlan, ...]) -> dict[str, VMState]
     return {vm.name: VMState.RUNNING if vm.is_remote else seen.state(vm.name) for vm in vms}
 
 
-def _collect_vm(
-    vm: VMPlan, context: PrefixContext, state: VMState, directory: Path, timeout: float | None
-) -> VMArtifacts:
+def _name_places(vm: VMPlan, directory: Path) -> dict[str, Path]:
+    """Return where each artifact of *vm* goes."""
     places: dict[str, Path] = {}
     for path in dict.fromkeys(vm.spec.artifacts):
         places[path] = directory / name_artifact(path, (place.name for place in places.values()))
+    return places
+
+
+def _collect_vm(
+    vm: VMPlan,
+    context: PrefixContext,
+    state: VMState,
+    places: Mapping[str, Path],
+    timeout: float | None,
+) -> VMArtifacts | None:
+    """Collect from one VM; ``None`` where that takes an appliance."""
+    paths = tuple(places.items())
     try:
         with stage(context.world.observe, "collect", vm.name) as running:
-            road, found = extract(vm, tuple(places.items()), context, state=state, timeout=timeout)
+            try:
+                road, found = extract(
+                    vm, paths, context, state=state, timeout=timeout, may_boot=False
+                )
+            except ApplianceNeededError:
+                running.tell("its disk takes libguestfs")
+                return None
             running.tell(f"{len(found.collected)} of {len(places)} paths, by {road.value}")
     except LagoError as error:
         return VMArtifacts(name=vm.name, road=None, error=error)
+    return _describe(vm, road, found, places)
+
+
+def _collect_by_appliance(
+    vms: Sequence[VMPlan], context: PrefixContext, places: Mapping[str, Mapping[str, Path]]
+) -> dict[str, VMArtifacts]:
+    """Collect from the disks of VMs that are off, whatever is on them."""
+    if not vms:
+        return {}
+    report: dict[str, VMArtifacts] = {}
+    wanted = [(vm, tuple(places[vm.name].items())) for vm in vms]
+    names = ", ".join(vm.name for vm in vms)
+    with stage(context.world.observe, "read disks by libguestfs", names):
+        came = extract_by_appliance(wanted, context)
+    for vm in vms:
+        found = came[vm.name]
+        if isinstance(found, LagoError):
+            report[vm.name] = VMArtifacts(name=vm.name, road=None, error=found)
+        else:
+            report[vm.name] = _describe(vm, ExtractRoad.DISK, found, places[vm.name])
+    return report
+
+
+def _describe(
+    vm: VMPlan, road: ExtractRoad, found: Extraction, places: Mapping[str, Path]
+) -> VMArtifacts:
     return VMArtifacts(
         name=vm.name,
         road=road,

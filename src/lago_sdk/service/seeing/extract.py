@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+from functools import partial
 from typing import TYPE_CHECKING
 
-from lago_sdk.errors import CommandTimeoutError, ImageError, SSHError, VMError
+from lago_sdk.errors import CommandTimeoutError, ImageError, LagoError, SSHError, VMError
+from lago_sdk.ports.offline import OfflineVisit
 from lago_sdk.spec.disk import DiskFormat
 from lago_sdk.state import VMState
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from lago_sdk.plan.models import DiskPlan, VMPlan
     from lago_sdk.ports import Extraction
+    from lago_sdk.ports.offline import OfflineFS
     from lago_sdk.service.context import PrefixContext
 
 _ROOT_PARTITION = "root-partition"
@@ -42,6 +45,7 @@ def extract(
     *,
     state: VMState,
     timeout: float | None,
+    may_boot: bool = True,
 ) -> tuple[ExtractRoad, Extraction]:
     """Copy files and directories out of the guest of *vm*.
 
@@ -51,13 +55,15 @@ def extract(
         context: Its prefix.
         state: What the VM is in; while it is off nobody else may start it.
         timeout: Seconds that a running guest may take.
+        may_boot: Whether an appliance may be booted for its disk.
 
     Raises:
+        ApplianceNeededError: No appliance may be booted, and it takes one.
         VMError: The guest does not answer, or the VM neither runs nor is off.
         LagoError: The disk cannot be read, or the copies cannot be written.
     """
     if is_off(state):
-        return ExtractRoad.DISK, _extract_from_disk(vm, paths, context)
+        return ExtractRoad.DISK, _extract_from_disk(vm, paths, context, may_boot=may_boot)
     if state not in {VMState.RUNNING, VMState.BLOCKED}:
         raise VMError(
             vm.name,
@@ -74,18 +80,65 @@ def extract(
         ) from error
 
 
+def extract_by_appliance(
+    wanted: Sequence[tuple[VMPlan, Sequence[tuple[str, Path]]]], context: PrefixContext
+) -> dict[str, Extraction | LagoError]:
+    """Copy files and directories from the disks of VMs that are off, by one appliance for all.
+
+    Args:
+        wanted: The VMs and, of each, what to copy and the names it gets here.
+        context: Their prefix.
+
+    Returns:
+        What came, or why nothing did, by the VM's name.
+    """
+    done: dict[str, Extraction | LagoError] = {}
+
+    def take(name: str, paths: Sequence[tuple[str, Path]], fs: OfflineFS) -> None:
+        done[name] = fs.extract(paths)
+
+    reads: dict[str, OfflineVisit] = {}
+    for vm, paths in wanted:
+        disk, image = _find_root_disk(vm, context)
+        reads[vm.name] = OfflineVisit(
+            path=image,
+            image_format=disk.format,
+            root_partition=find_root_partition(disk),
+            apply=partial(take, vm.name, paths),
+        )
+    try:
+        errors = context.world.disks.read_all(tuple(reads.values()))
+    except LagoError as error:
+        return {name: done.get(name, error) for name in reads}
+    return {name: errors.get(read.path) or done[name] for name, read in reads.items()}
+
+
 def _extract_from_disk(
-    vm: VMPlan, paths: Sequence[tuple[str, Path]], context: PrefixContext
+    vm: VMPlan, paths: Sequence[tuple[str, Path]], context: PrefixContext, *, may_boot: bool
 ) -> Extraction:
+    disk, image = _find_root_disk(vm, context)
+    opened = context.world.disks.open(
+        image,
+        disk.format,
+        read_only=True,
+        root_partition=find_root_partition(disk),
+        may_boot=may_boot,
+    )
+    with opened as fs:
+        return fs.extract(paths)
+
+
+def _find_root_disk(vm: VMPlan, context: PrefixContext) -> tuple[DiskPlan, Path]:
+    """Return the disk that the root file system of *vm* is on, and its image.
+
+    Raises:
+        LagoError: It has no disk, or none yet.
+    """
     disk = _get_root_disk(vm)
     image = context.layout.path / disk.path
     if not image.is_file():
         raise ImageError(f"{vm.name!r} has no disk yet: there is no file {str(image)!r}")
-    opened = context.world.disks.open(
-        image, disk.format, read_only=True, root_partition=find_root_partition(disk)
-    )
-    with opened as fs:
-        return fs.extract(paths)
+    return disk, image
 
 
 def find_root_partition(disk: DiskPlan) -> str | None:

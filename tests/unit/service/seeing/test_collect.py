@@ -47,6 +47,21 @@ def test_each_vm_is_collected_from_by_the_road_that_fits(lab, tmp_path):
     assert [read_only for _, read_only in world.disks.opened] == [True]
 
 
+def test_what_takes_an_appliance_is_read_by_one_for_all(tmp_path):
+    prefix, world = make_lab(tmp_path, SPEC)
+    images = {}
+    for name, kind in (("web", "xfs"), ("db", "btrfs")):
+        image = prefix.path / prefix.plan.get_vm(name).disks[0].path
+        images[name] = image
+        world.disks.kinds[image.name] = kind
+        world.disks[image.name]["/etc/x"] = OfflineFile(data=name.encode())
+    report = prefix.collect_artifacts(tmp_path / "out").check()
+    assert world.disks.booted == [(images["web"], images["db"])]
+    for name in images:
+        assert (tmp_path / "out" / name / "_etc_x").read_text() == name
+        assert report.vms[name].road is ExtractRoad.DISK
+
+
 def test_a_guest_that_does_not_answer_keeps_nobody_else(lab, tmp_path):
     prefix, world = lab
     world.guests["web"].login_error = SSHError("web: nobody there")
