@@ -2,7 +2,8 @@
 
 ``python benchmarks/copies.py`` boots one VM with a file system in memory. All ways go in turns,
 over the same guest; ``scp`` and ``tar`` keep a connection of their own open (ControlMaster), as we
-do. Under emulation the guest's own server is what costs most: read the ratios.
+do; ``--without-tar`` leaves the latter out. Under emulation the guest's own server is what costs
+most: read the ratios.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from lago_sdk import Config, Prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from lago_sdk import VM
+
+    Way: TypeAlias = Callable[[Path], tuple[float, float]]
 
 BUDGET = 1.3
 MB = 1_000_000
@@ -34,15 +38,16 @@ def make_spec(memory: int) -> dict[str, object]:
     return {"domains": {"solo": vm}, "nets": {"lan": {"type": "nat", "management": True}}}
 
 
-def make_sources(directory: Path, size: int, count: int) -> None:
-    """Write a file of *size* bytes, a sparse one, and *count* small files."""
+def make_sources(directory: Path, size: int, sparse: int, count: int) -> None:
+    """Write a file of *size* bytes, a sparse one of *sparse* bytes, and *count* small files."""
     block = os.urandom(MB)
     with (directory / "big").open("wb") as file:
         for _ in range(size // MB):
             file.write(block)
-    with (directory / "sparse").open("wb") as file:
-        file.write(block)
-        file.truncate(size)
+    if sparse:
+        with (directory / "sparse").open("wb") as file:
+            file.write(block)
+            file.truncate(sparse)
     (directory / "small").mkdir()
     for number in range(count):
         below = directory / "small" / f"{number // 100:03}"
@@ -112,13 +117,16 @@ def main() -> None:
     """Print the times and what ours are of the others."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=500, help="megabytes of the big file")
+    parser.add_argument("--sparse", type=int, default=100, help="megabytes of the sparse one")
+    parser.add_argument("--without-tar", action="store_true", help="leave tar over ssh out")
     parser.add_argument("--count", type=int, default=5000, help="how many small files")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         for part in ("sources", "back"):
             (directory / part).mkdir()
-        make_sources(directory / "sources", options.size * MB, options.count)
+        sizes = (options.size * MB, options.sparse * MB)
+        make_sources(directory / "sources", *sizes, options.count)
         spec = make_spec(options.size + 250)
         with Prefix.create(
             spec, workdir=directory / "w", config=Config.load(), ephemeral=True
@@ -129,22 +137,26 @@ def main() -> None:
             ways = Ways(vm, prefix.ssh_config, directory / "control", directory / "back")
             ways.run("ssh", "solo", "true")
             try:
-                report(ways, directory / "sources")
+                chosen = {"ours": ways.ours, "scp": ways.scp, "tar": ways.tar}
+                if options.without_tar:
+                    del chosen["tar"]
+                report(chosen, directory / "sources")
             finally:
                 ways.close()
 
 
-def report(ways: Ways, sources: Path) -> None:
+def report(ways: dict[str, Way], sources: Path) -> None:
     """Measure and print."""
-    print(
-        f"{'':14}{'ours':>9}{'scp':>9}{'tar':>9}{'ours/scp':>10}{'ours/tar':>10}   budget {BUDGET}"
-    )
+    ratios = [f"ours/{name}" for name in ways if name != "ours"]
+    titles = "".join(f"{name:>10}" for name in (*ways, *ratios))
+    print(f"{'':14}{titles}   budget {BUDGET}")
     for source in sorted(sources.iterdir()):
-        times = [way(source) for way in (ways.ours, ways.scp, ways.tar)]
+        times = {name: way(source) for name, way in ways.items()}
         for index, direction in enumerate(("to", "from")):
-            ours, scp, tar = (pair[index] for pair in times)
-            row = f"{source.name:8}{direction:6}{ours:8.2f}s{scp:8.2f}s{tar:8.2f}s"
-            print(f"{row}{ours / scp:10.2f}{ours / tar:10.2f}", flush=True)
+            ours, *others = (pair[index] for pair in times.values())
+            row = "".join(f"{seconds:9.2f}s" for seconds in (ours, *others))
+            row += "".join(f"{ours / other:10.2f}" for other in others)
+            print(f"{source.name:8}{direction:6}{row}", flush=True)
 
 
 if __name__ == "__main__":
