@@ -710,6 +710,12 @@ CASES = [
     ),
     case(
         "bad-size",
+        vm("    memory: 128\n    max-memory: 64\n"),
+        "8:17: error: a VM of 128 MiB of memory cannot have 64 MiB at most "
+        "[domains.web.max-memory] (128 MiB or more)",
+    ),
+    case(
+        "bad-size",
         vm("    boot_time_sec: 0\n"),
         "7:20: error: no VM boots in 0 seconds [domains.web.boot_time_sec] (600 is the default)",
     ),
