@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lago_sdk.templates.tree import Entry, Tree
 
 BLOCK_SIZE = 4096
-_CONFIG = """\
+CONFIG = """\
 [defaults]
   base_features = sparse_super,large_file,filetype,resize_inode,dir_index,ext_attr
   default_mntopts = acl,user_xattr
@@ -28,10 +28,13 @@ _CONFIG = """\
   inode_size = 256
 [fs_types]
   ext4 = {
-    features = has_journal,extent,huge_file,flex_bg,64bit,dir_nlink,extra_isize
+    features = has_journal,extent,huge_file,flex_bg,uninit_bg,64bit,dir_nlink,extra_isize
   }
 """
-"""Our own mke2fs.conf: what the host's says must not show in the image."""
+"""Our own mke2fs.conf: what the host's says must not show in the image.
+
+With uninit_bg e2fsck skips inodes that nobody has used, which takes half the time.
+"""
 
 
 def create_ext4(
@@ -66,7 +69,7 @@ def create_ext4(
         TemplateError: The tree does not fit, or cannot be written.
     """
     config = scratch / "mke2fs.conf"
-    config.write_text(_CONFIG)
+    config.write_text(CONFIG)
     with path.open("ab") as file:
         file.truncate(max(file.tell(), offset + size))
     environ = {"MKE2FS_CONFIG": str(config), "E2FSPROGS_FAKE_TIME": str(timestamp)}

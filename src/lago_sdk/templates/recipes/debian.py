@@ -21,6 +21,7 @@ from lago_sdk.errors import TemplateError, suggest
 from lago_sdk.events import stage
 from lago_sdk.spec.disk import DiskFormat
 from lago_sdk.spec.recipe import RecipeSpec
+from lago_sdk.templates.ext4 import CONFIG
 from lago_sdk.templates.grub import PARTITION_START, SECTOR
 from lago_sdk.templates.mmdebstrap import Hook, Installation, create_root_archive
 from lago_sdk.templates.modules import Modules
@@ -169,7 +170,7 @@ class DebianRecipe:
         for item in (
             attrs.asdict(attrs.evolve(self.spec, comment=None, files=())),
             (_PACKAGES, _DPKG_OPTIONS, _UNPACK_KIT, _PREPARE, render_boot_commands(_OPTIONS)),
-            (_LEFT_BEHIND.pattern, _EMPTIED.pattern),
+            (_LEFT_BEHIND.pattern, _EMPTIED.pattern, CONFIG),
             [
                 (path, entry.read(), entry.mode) if isinstance(entry, File) else (path, entry)
                 for path, entry in _overlay(self.spec).list()

@@ -22,6 +22,7 @@ from lago_sdk.events import stage
 from lago_sdk.spec.disk import DiskFormat
 from lago_sdk.spec.recipe import Base, RecipeSpec
 from lago_sdk.templates.debian import Apt, unpack
+from lago_sdk.templates.ext4 import CONFIG
 from lago_sdk.templates.grub import PARTITION_START, SECTOR
 from lago_sdk.templates.modules import Modules
 from lago_sdk.templates.recipes.boot import (
@@ -158,6 +159,7 @@ class TinyRecipe:
         """
         state = hashlib.sha256(render_boot_commands().encode())
         state.update(read_init())
+        state.update(CONFIG.encode())
         for name in ("inittab", "seed.awk", *_SCRIPTS):
             state.update(_read(name))
         if self.spec != _PLAIN:
