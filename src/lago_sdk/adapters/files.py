@@ -21,7 +21,7 @@ import attrs
 from lago_sdk.errors import LagoError, LockedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from filelock import FileLock
 
@@ -192,19 +192,51 @@ def _acquire(path: Path, *, timeout: float, mode: int) -> FileLock:
     flock = FileLock(path, timeout=0, mode=mode, thread_local=False)
     deadline = time.monotonic() + timeout
     while True:
-        # filelock would make the directory: that of a prefix destroyed while we waited, too.
-        if not path.parent.is_dir():
-            raise LagoError(f"cannot lock {str(path)!r}: its directory does not exist")
-        try:
-            flock.acquire()
-        except Timeout as error:
-            if time.monotonic() >= deadline:
-                raise _locked_error(path, timeout) from error
-            time.sleep(_POLL_SECONDS)
-        except OSError as error:
-            raise _translate(error, f"cannot lock {str(path)!r}") from error
-        else:
-            return flock
+        with _held(path.parent) as is_there:
+            if not is_there():
+                raise _homeless(path)
+            try:
+                flock.acquire()
+            except Timeout as error:
+                if time.monotonic() >= deadline:
+                    raise _locked_error(path, timeout) from error
+            except OSError as error:
+                raise _translate(error, f"cannot lock {str(path)!r}") from error
+            else:
+                if is_there():
+                    return flock
+                # filelock has made it anew: a prefix was destroyed while we waited.
+                path.unlink(missing_ok=True)
+                flock.release()
+                with contextlib.suppress(OSError):
+                    path.parent.rmdir()
+                raise _homeless(path)
+        time.sleep(_POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def _held(directory: Path) -> Iterator[Callable[[], bool]]:
+    """Give a function that tells whether *directory* is still the one that it is now."""
+    try:
+        descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield lambda: False
+        return
+
+    def is_there() -> bool:
+        try:  # while the descriptor is open, no other directory has its number
+            return os.path.samestat(os.fstat(descriptor), directory.stat())
+        except OSError:
+            return False
+
+    try:
+        yield is_there
+    finally:
+        os.close(descriptor)
+
+
+def _homeless(path: Path) -> LagoError:
+    return LagoError(f"cannot lock {str(path)!r}: its directory does not exist")
 
 
 def find_lock_holder(path: Path) -> LockHolder | None:

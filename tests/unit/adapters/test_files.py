@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import filelock
 import pytest
 
 from lago_sdk.adapters import files
@@ -270,6 +271,19 @@ class TestLock:
             files.remove_tree(tree)
         waiter.join()
         assert "does not exist" in errors[0]
+        assert not tree.exists()
+
+    def test_a_directory_that_goes_while_the_lock_is_taken_stays_away(self, tmp_path, monkeypatch):
+        tree = tmp_path / "prefix"
+        tree.mkdir()
+        acquire = filelock.FileLock.acquire
+
+        def acquire_late(self, *args, **options):
+            tree.rmdir()
+            return acquire(self, *args, **options)
+
+        monkeypatch.setattr(filelock.FileLock, "acquire", acquire_late)
+        assert "does not exist" in lock_error(tree / ".lock")
         assert not tree.exists()
 
 

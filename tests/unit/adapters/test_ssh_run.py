@@ -1,10 +1,10 @@
 """Commands in guests, against a real OpenSSH and a real dropbear on loopback."""
 
 import hashlib
-import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from ssh_servers import dial, make_dropbear, make_sshd
@@ -234,22 +234,21 @@ def test_at_rest_nothing_is_on_its_way(guest):
     assert guest.run("echo again").out == "again\n"
 
 
-def can_bind(address):
-    with socket.socket() as same:
-        try:
-            same.bind(address)
-        except OSError:
-            return False
-        return True
+def is_known(ours, theirs):
+    """Whether the kernel still has our end of a connection, in whatever state (proc(5))."""
+    wanted = [f"0100007F:{port:04X}" for port in (ours, theirs)]
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return any(line.split()[1:3] == wanted for line in lines)
 
 
 def test_an_aborted_connection_leaves_no_socket(guest):
     guest.run("true")
     (transport,) = guest._pool._used
-    ours = transport.sock.getsockname()
+    ours, theirs = (end[1] for end in (transport.sock.getsockname(), transport.sock.getpeername()))
+    assert is_known(ours, theirs)
     guest.close(abort=True)
     end = time.monotonic() + 5
-    while not can_bind(ours):  # a socket that lingers would keep the address for a minute
+    while is_known(ours, theirs):  # one that lingers would stay for a minute
         assert time.monotonic() < end
         time.sleep(0.02)
     assert guest.run("echo again").out == "again\n"
