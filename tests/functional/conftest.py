@@ -25,13 +25,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "root_only: needs to be root")
     config.addinivalue_line("markers", "private_only: is not about the system host")
     config.addinivalue_line("markers", "system_only: is only about the system host")
+    config.addinivalue_line("markers", "by_hand: takes minutes; runs when asked for by -m by_hand")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what is about another host or user than this run's."""
+    """Deselect what is about another host or user than this run's, or has to be asked for."""
     unfit = {"private_only" if is_inside() else "system_only"}
     if os.geteuid() != 0:
         unfit.add("root_only")
+    if "by_hand" not in config.option.markexpr:
+        unfit.add("by_hand")
     out = [item for item in items if any(item.get_closest_marker(name) for name in unfit)]
     if out:
         config.hook.pytest_deselected(items=out)
