@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @attrs.frozen(kw_only=True)
@@ -116,6 +116,25 @@ class Stage:
     def tell(self, detail: str) -> None:
         """Say what came out; shown when the stage ends well."""
         self.detail = detail
+
+
+_STEP = 8 << 20
+"""Bytes between two reports of progress."""
+
+
+def report_bytes(
+    observer: Observer, stage: str, subject: str = ""
+) -> Callable[[int, int | None], None]:
+    """Return a function that tells *observer* of bytes done and in all, every 8 MiB or so."""
+    told = 0
+
+    def tell(done: int, total: int | None) -> None:
+        nonlocal told
+        if done - told >= _STEP or done == total:
+            told = done
+            observer(Progress(stage=stage, subject=subject, done=done, total=total))
+
+    return tell
 
 
 @contextmanager

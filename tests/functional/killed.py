@@ -10,7 +10,7 @@ import json, os, signal, sys
 from importlib import import_module
 from lago_sdk import Prefix
 
-point, path, verb, arguments = sys.argv[1:]
+point, path, verb, arguments, options = sys.argv[1:]
 end, module, place = point.split(" ")
 owner = import_module("lago_sdk." + module)
 *parents, last = place.split(".")
@@ -24,17 +24,19 @@ def die(*arguments, **options):
     os.kill(os.getpid(), signal.SIGKILL)
 
 setattr(owner, last, die)
-prefix = Prefix.open_path(path)
-getattr(prefix, verb)(*json.loads(arguments))
+prefix = Prefix.open_path(path) if path else Prefix
+getattr(prefix, verb)(*json.loads(arguments), **json.loads(options))
 sys.exit("the point was never reached")
 """
 
 
-def die_at(point, lab, verb, *arguments):
-    """Have a process do *verb* to *lab*, and die at *point*.
+def die_at(point, lab, verb, *arguments, **options):
+    """Have a process do *verb* to *lab*, or to make one where it is ``None``, and die at *point*.
 
     The point is a word, ``before`` or ``after``, a module of lago_sdk and a function in it.
     """
-    command = [sys.executable, "-c", DRIVER, point, str(lab.path), verb, json.dumps(arguments)]
+    path = "" if lab is None else str(lab.path)
+    words = [point, path, verb, json.dumps(arguments, default=str)]
+    command = [sys.executable, "-c", DRIVER, *words, json.dumps(options, default=str)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr

@@ -2,12 +2,11 @@
 
 import json
 import shutil
-import signal
 import subprocess
-import sys
 
 import pytest
 
+from functional.killed import die_at
 from lago_sdk import Config, ExportError, LagoError, Prefix
 
 pytestmark = [pytest.mark.root_only, pytest.mark.private_only]
@@ -19,37 +18,7 @@ SPEC = {
     "nets": {"lan": {}},
 }
 
-DRIVER = """
-import os, signal, sys
-from importlib import import_module
-from lago_sdk import Prefix
-
-point, workdir, verb, directory = sys.argv[1:]
-end, module, place = point.split(" ")
-owner = import_module("lago_sdk." + module)
-*parents, last = place.split(".")
-for parent in parents:
-    owner = getattr(owner, parent)
-real = getattr(owner, last)
-
-def die(*arguments, **options):
-    if end == "after":
-        real(*arguments, **options)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-setattr(owner, last, die)
-if verb == "export":
-    Prefix.open(workdir).export(directory, standalone=True, compress="zstd")
-else:
-    Prefix.load_export(directory, workdir=workdir)
-sys.exit("the point was never reached")
-"""
-
-
-def die_at(point, workdir, verb, directory):
-    command = [sys.executable, "-c", DRIVER, point, str(workdir), verb, str(directory)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+PACKED = {"standalone": True, "compress": "zstd"}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +45,7 @@ def whole(lab, tmp_path_factory):
 )
 def test_an_export_that_was_cut_off_is_none(point, lab, tmp_path):
     target = tmp_path / "out"
-    die_at(point, lab.path.parent, "export", target)
+    die_at(point, lab, "export", target, **PACKED)
     left = [path.name for path in tmp_path.iterdir()]
     assert not target.exists()
     assert len(left) == 1
@@ -90,7 +59,7 @@ def test_an_export_that_was_cut_off_is_none(point, lab, tmp_path):
 
 
 def test_an_export_that_was_renamed_is_whole(lab, tmp_path):
-    die_at("after adapters.files publish", lab.path.parent, "export", tmp_path / "out")
+    die_at("after adapters.files publish", lab, "export", tmp_path / "out", **PACKED)
     with Prefix.load_export(tmp_path / "out", workdir=tmp_path / "w") as again:
         assert list(again.vms) == ["web"]
 
@@ -106,7 +75,7 @@ def test_an_export_that_was_renamed_is_whole(lab, tmp_path):
 )
 def test_an_import_that_was_cut_off_is_done_again(point, whole, tmp_path):
     workdir = tmp_path / "w"
-    die_at(point, workdir, "import", whole)
+    die_at(point, None, "load_export", whole, workdir=workdir)
     with Prefix.load_export(whole, workdir=workdir) as lab:
         assert lab.is_complete
         assert [disk.name for disk in lab.plan.vms[0].disks] == ["root", "raw"]
@@ -115,7 +84,7 @@ def test_an_import_that_was_cut_off_is_done_again(point, whole, tmp_path):
 
 def test_an_import_that_was_cut_off_can_be_destroyed_or_started(whole, tmp_path):
     workdir = tmp_path / "w"
-    die_at("after adapters.qemu_img QemuImg.copy", workdir, "import", whole)
+    die_at("after adapters.qemu_img QemuImg.copy", None, "load_export", whole, workdir=workdir)
     Prefix.open(workdir).destroy()
     assert not workdir.exists()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from lago_sdk.events import Progress
+from lago_sdk.events import report_bytes
 from lago_sdk.service.exporting.describe import list_facts
 from lago_sdk.service.exporting.manifest import FileRecord
 from lago_sdk.service.exporting.model import HASH, METADATA, ExportedDisk, count_bytes
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from lago_sdk.service.parallel import Cancellation
 
 STAGE = "export disk"
-_STEP = 4 << 20
-"""Bytes between two reports of progress."""
 
 
 @attrs.frozen(kw_only=True)
@@ -116,14 +114,11 @@ def _write_layer(work: DiskWork, path: Path, images: ImageTool) -> None:
 
 def make_teller(observe: Observer, stage: str, subject: str, cancellation: Cancellation) -> Tell:
     """Return what is told how far the work on a disk has come; it ends cancelled work."""
-    told = 0
+    report = report_bytes(observe, stage, subject)
 
     def tell(done: int, total: int | None) -> None:
-        nonlocal told
         cancellation.check()
-        if done - told >= _STEP or done == total:
-            told = done
-            observe(Progress(stage=stage, subject=subject, done=done, total=total))
+        report(done, total)
 
     return tell
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lago_sdk.events import Progress, stage
+from lago_sdk.events import report_bytes, stage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from lago_sdk.service.world import World
 
 _STAGE = "download"
-_STEP = 8 << 20
-"""Bytes between two reports of progress."""
 
 
 def fetch_url(url: str, path: Path, *, subject: str, world: World) -> None:
@@ -28,14 +26,7 @@ def fetch_url(url: str, path: Path, *, subject: str, world: World) -> None:
     Raises:
         LagoError: It cannot be had.
     """
-    told = 0
-
-    def tell(done: int, total: int | None) -> None:
-        nonlocal told
-        if done - told >= _STEP or done == total:
-            told = done
-            world.observe(Progress(stage=_STAGE, subject=subject, done=done, total=total))
-
+    tell = report_bytes(world.observe, _STAGE, subject)
     with stage(world.observe, _STAGE, subject) as running:
         running.tell(url)
         world.download(url, path, progress=tell)

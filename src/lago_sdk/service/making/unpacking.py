@@ -9,7 +9,7 @@ import attrs
 
 from lago_sdk.alloc.names import allocate_file_stem
 from lago_sdk.errors import ImageError, LagoError, VMError
-from lago_sdk.events import Progress, stage
+from lago_sdk.events import report_bytes, stage
 from lago_sdk.spec.disk import TemplateDisk, TemplateType
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from lago_sdk.spec.vm import VMSpec
 
 _STAGE = "decompress"
-_STEP = 8 << 20
-"""Bytes between two reports of progress."""
 
 
 def unpack_images(spec: PrefixSpec, *, layout: PrefixLayout, world: World) -> PrefixSpec:
@@ -84,14 +82,7 @@ def unpack(source: Path, path: Path, *, subject: str, world: World) -> None:
     Raises:
         ImageError: It is damaged, or there is no room for it; nothing is left at *path* then.
     """
-    told = 0
-
-    def tell(done: int, total: int | None) -> None:
-        nonlocal told
-        if done - told >= _STEP or done == total:
-            told = done
-            world.observe(Progress(stage=_STAGE, subject=subject, done=done, total=total))
-
+    tell = report_bytes(world.observe, _STAGE, subject)
     with stage(world.observe, _STAGE, subject) as running:
         running.tell(source.name)
         world.packer.unpack(source, path, progress=tell)
