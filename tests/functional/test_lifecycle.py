@@ -132,7 +132,8 @@ def test_a_suspended_vm_says_so_at_once_and_runs_on(lab):
 @pytest.mark.root_only
 def test_a_vm_whose_disk_is_full_is_told_from_one_that_we_paused(lab, small_disk):
     db = lab.vms["db"]
-    db.ssh("dd if=/dev/zero of=/dev/vdb bs=1M count=20 2>/dev/null & sync", timeout=10)
+    # Later and in the background: the VM may stand still before the command has ended.
+    db.ssh("(sleep 1; dd if=/dev/zero of=/dev/vdb bs=1M count=20; sync) >/dev/null 2>&1 &").check()
     assert wait_until(lambda: db.state is VMState.PAUSED)
     with pytest.raises(VMNotRunningError, match="input/output error") as caught:
         db.ssh("true")
